@@ -1,0 +1,2 @@
+//! posixage
+fn main() {}
