@@ -122,6 +122,7 @@ impl Store {
     pub fn get(&self, id: &Id) -> Result<Secret, Error> {
         let sealed = self.sealed(id)?;
         let value = self.keyring.open(&self.root, id, &sealed, Fetch::Allowed)?;
+        tracing::debug!(%id, "decrypted");
         Ok(Secret::from(value).with_metadata(sealed.metadata))
     }
 
@@ -149,6 +150,15 @@ impl Store {
             metadata => Some(Entry { metadata, id }),
         };
         Ok(self.ids(pattern)?.into_iter().filter_map(entry).collect())
+    }
+
+    /// How many secrets there are, by the names of their directories. Takes no lock, so that it
+    /// answers while somebody holds it.
+    ///
+    /// # Errors
+    /// Those of listing the directory.
+    pub fn count(&self) -> Result<usize, Error> {
+        Ok(self.all_ids()?.len())
     }
 
     /// Decrypts the secrets that match `pattern`, one at each step of the iterator, sorted by id.
@@ -315,12 +325,18 @@ impl Store {
         if let Some(id) = pattern.as_id() {
             return Ok(vec![id]);
         }
+        let mut ids = self.all_ids()?;
+        ids.retain(|id| pattern.matches(id));
+        Ok(ids)
+    }
+
+    /// Every id, sorted.
+    fn all_ids(&self) -> Result<Vec<Id>, Error> {
         let set_aside = sweep::set_aside(&self.root)
             .map_err(|e| Error::io("list", self.root.path_of(OLD), e))?;
         let names = self.root.names()?.into_iter().chain(set_aside);
         let mut ids: Vec<Id> = names
             .filter_map(|name| Id::from_directory_name(&name))
-            .filter(|id| pattern.matches(id))
             .collect();
         ids.sort_unstable();
         ids.dedup();
@@ -379,9 +395,12 @@ impl Store {
     ) -> Result<Displaced, Error> {
         // The fence: nothing is committed on a lock that was lost while we slept.
         exclusive.verify()?;
-        self.committer
+        let displaced = self
+            .committer
             .publish(&self.root, stage, &id.directory_name(), overwrite)?
-            .ok_or_else(|| Error::AlreadyExists { id: id.clone() })
+            .ok_or_else(|| Error::AlreadyExists { id: id.clone() })?;
+        tracing::debug!(%id, "committed");
+        Ok(displaced)
     }
 
     fn unpublish(&self, exclusive: &Guard, id: &Id) -> Result<Displaced, Error> {
