@@ -79,7 +79,8 @@ pub(crate) struct Init {
     #[arg(long = "recipient", value_name = "KEY")]
     pub(crate) recipients: Vec<posixage::Recipient>,
     /// The cost of guessing the password, 1 to 22: each step doubles it
-    #[arg(long, value_name = "N", default_value_t = posixage::DEFAULT_WORK_FACTOR)]
+    #[arg(long, value_name = "N", default_value_t = posixage::DEFAULT_WORK_FACTOR,
+        value_parser = clap::value_parser!(u8).range(1..=i64::from(posixage::MAX_WORK_FACTOR)))]
     pub(crate) scrypt_work_factor: u8,
 }
 
