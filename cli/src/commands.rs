@@ -11,7 +11,7 @@ mod status;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, error::ErrorKind};
 
 use crate::{
     args::{Cli, Command},
@@ -53,6 +53,10 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
 /// Help and version are results; anything else is a mistake, said like every other.
 fn usage(error: &clap::Error) -> Result<ExitCode, Failure> {
     let text = error.render().to_string();
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        eprint!("{text}");
+        return Err(Failure::silent(Code::Usage));
+    }
     if error.use_stderr() {
         let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
         return Err(Failure::new(text).code(Code::Usage));
