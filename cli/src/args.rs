@@ -64,6 +64,8 @@ pub(crate) enum Command {
     Rm(Rm),
     /// Tell where the store is, which keys fit and who holds its lock
     Status(Status),
+    /// Check the store, a line for each finding; exits with 7 if something is wrong
+    Verify(Verify),
     /// Run a command while holding the store's lock
     Lock(Lock),
     /// Print a completion script for a shell
@@ -144,6 +146,19 @@ pub(crate) struct Rm {
 #[derive(Debug, Args)]
 pub(crate) struct Status {
     /// Print an object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// Decrypt what the keys that are there fit, and compare the copies
+    #[arg(long)]
+    pub(crate) decrypt: bool,
+    /// Repair what needs no guess: modes, what interrupted writes left; removes no ciphertext
+    #[arg(long)]
+    pub(crate) repair: bool,
+    /// Print [{"path":…,"id":…,"kind":…,"problem":…,"wrong":…,"repaired":…}]
     #[arg(long)]
     pub(crate) json: bool,
 }

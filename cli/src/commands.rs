@@ -8,6 +8,7 @@ mod lock;
 mod rm;
 mod set;
 mod status;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -44,6 +45,7 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
         Command::List(args) => list::run(&settings, &args)?,
         Command::Rm(args) => rm::run(&settings, args)?,
         Command::Status(args) => status::run(&settings, &args)?,
+        Command::Verify(args) => verify::run(&settings, &args)?,
         Command::Lock(args) => return lock::run(&settings, &args),
         Command::Completions(_) => {}
     }

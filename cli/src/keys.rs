@@ -29,6 +29,20 @@ pub(crate) fn open_to_read(settings: &Settings) -> Result<Store, Failure> {
     open(settings, builder.identity(password))
 }
 
+/// Opens the store to check it, unsafe permissions included.
+pub(crate) fn open_to_verify(settings: &Settings, decrypt: bool) -> Result<Store, Failure> {
+    let mut builder = builder(settings).allow_insecure_permissions(true);
+    if decrypt {
+        for source in identities(settings)? {
+            builder = builder.identity(source);
+        }
+        if let Some(password) = password::configured(settings) {
+            builder = builder.identity(password);
+        }
+    }
+    open(settings, builder)
+}
+
 /// Opens the store to encrypt. One at the default place is made if there is none, since nobody can
 /// mean another.
 pub(crate) fn open_to_write(settings: &Settings) -> Result<Store, Failure> {

@@ -110,7 +110,9 @@ impl Store {
     /// reading.
     pub fn get(&self, id: &Id) -> Result<Secret, Error> {
         let sealed = self.sealed(id)?;
-        let value = self.keyring.open(&self.root, id, &sealed, Fetch::Allowed)?;
+        let value = self
+            .keyring
+            .open(&self.root, id, &sealed, None, Fetch::Allowed)?;
         tracing::debug!(%id, "decrypted");
         Ok(Secret::from(value).with_metadata(sealed.metadata))
     }
@@ -211,7 +213,7 @@ impl Store {
     }
 
     /// Every id, sorted.
-    fn all_ids(&self) -> Result<Vec<Id>, Error> {
+    pub(crate) fn all_ids(&self) -> Result<Vec<Id>, Error> {
         let set_aside = sweep::set_aside(&self.root)
             .map_err(|e| Error::io("list", self.root.path_of(OLD), e))?;
         let names = self.root.names()?.into_iter().chain(set_aside);
