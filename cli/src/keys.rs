@@ -1,10 +1,13 @@
 //! Opening the store with the keys of this run.
 
-use posixage::{Builder, Config, Error, Identity, KeySource, Recipient, Store, read_identity_file};
+use posixage::{
+    Builder, Config, Error, Identity, KeySource, Recipient, Store, create_identity_file,
+    read_identity_file,
+};
 
 use crate::{
     failure::{Code, Failure},
-    identity, password,
+    password,
     settings::Settings,
 };
 
@@ -140,7 +143,7 @@ pub(crate) fn make_store(
             Failure::new("cannot tell where to keep a key: HOME is not set")
                 .hint("name one: -i FILE")
         })?;
-        made.new_identity = identity::make(path)?;
+        made.new_identity = create_identity_file(path)?;
         config.recipients = read(settings, path)?.recipients()?;
     }
     Store::init(&settings.store.path, &config)?;

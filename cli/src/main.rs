@@ -4,7 +4,6 @@ mod args;
 mod commands;
 mod config;
 mod failure;
-mod identity;
 mod keys;
 mod output;
 mod password;

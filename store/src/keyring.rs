@@ -55,7 +55,10 @@ impl Keyring {
             let key_type = source.key_type();
             let file = sealed.ciphertexts.iter().find(|(t, _)| *t == key_type);
             let Some((_, file)) = file else {
-                attempts.push(fails("the secret has no copy for this type of key"));
+                // A key that nobody has fetched was not tried.
+                if source.peek().is_some() {
+                    attempts.push(fails("the secret has no copy for this type of key"));
+                }
                 continue;
             };
             let file = match file {

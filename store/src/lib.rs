@@ -54,7 +54,7 @@ pub use config::Config;
 pub use error::{Attempt, Error};
 pub use finding::{Finding, Problem};
 pub use id::{Id, MAX_ID_LEN, ParseIdError};
-pub use identity_file::read_identity_file;
+pub use identity_file::{create_identity_file, read_identity_file};
 pub use key::{Identity, KeyType, ParseRecipientError, Password, Recipient};
 pub use metadata::{MAX_METADATA_LEN, Metadata, MetadataError};
 pub use pattern::{MAX_PATTERN_LEN, Pattern};
