@@ -68,6 +68,8 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Run a command while holding the store's lock
     Lock(Lock),
+    /// Take the lock from a process that stands still
+    Unlock(Unlock),
     /// Print a completion script for a shell
     Completions(Completions),
 }
@@ -171,6 +173,13 @@ pub(crate) struct Lock {
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Unlock {
+    /// Watch the holder for 30 s, and take the lock from it if it has not moved
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ mod lock;
 mod rm;
 mod set;
 mod status;
+mod unlock;
 mod verify;
 
 use std::process::ExitCode;
@@ -46,6 +47,7 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
         Command::Rm(args) => rm::run(&settings, args)?,
         Command::Status(args) => status::run(&settings, &args)?,
         Command::Verify(args) => verify::run(&settings, &args)?,
+        Command::Unlock(args) => unlock::run(&settings, &args)?,
         Command::Lock(args) => return lock::run(&settings, &args),
         Command::Completions(_) => {}
     }

@@ -150,7 +150,9 @@ impl System for Kernel {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        let (holders, waiters) = proc::contenders(stat.id);
+        let (holders, mut waiters) = proc::contenders(stat.id);
+        // Whoever asks knows that it waits itself.
+        waiters.retain(|pid| *pid != self.pid());
         Ok(Status {
             exists: true,
             heartbeat_age: Some(now.saturating_sub(stat.mtime)),
