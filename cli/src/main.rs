@@ -9,6 +9,7 @@ mod output;
 mod password;
 mod settings;
 mod terminal;
+mod usage;
 mod value;
 
 use std::process::ExitCode;
