@@ -23,30 +23,24 @@ pub(crate) fn report(error: &clap::Error) -> Result<ExitCode, Failure> {
         }
         _ => {}
     }
-    let message = match error.kind() {
+    let failure = match error.kind() {
         ErrorKind::UnknownArgument => unknown(error),
-        ErrorKind::TooManyValues => format!("{} takes no value", option(error)),
-        _ => text
-            .strip_prefix("error: ")
-            .unwrap_or(&text)
-            .trim_end()
-            .to_owned(),
+        ErrorKind::TooManyValues => Failure::new(format!("{} takes no value", option(error))),
+        _ => Failure::new(text.strip_prefix("error: ").unwrap_or(&text).trim_end()),
     };
-    let mut lines = message;
-    if !lines.contains("Usage: ")
-        && let Some(usage) = text.lines().find(|line| line.starts_with("Usage: "))
-    {
-        lines = format!("{lines}\n\n{usage}");
-    }
-    Err(Failure::new(lines).code(Code::Usage))
+    Err(failure.code(Code::Usage))
 }
 
-fn unknown(error: &clap::Error) -> String {
-    match option(error) {
-        option if option.starts_with('-') => format!("there is no option {option}"),
-        _ => "one argument too many; a value comes from the prompt, from standard input, or as \
-              ID=VALUE"
-            .into(),
+fn unknown(error: &clap::Error) -> Failure {
+    let option = option(error);
+    if !option.starts_with('-') {
+        return Failure::new("one argument too many")
+            .hint("a value comes from the prompt, from standard input, or as ID=VALUE");
+    }
+    let failure = Failure::new(format!("there is no option {option}"));
+    match error.get(ContextKind::SuggestedArg) {
+        Some(ContextValue::String(similar)) => failure.hint(format_args!("there is {similar}")),
+        _ => failure.hint("--help lists the options"),
     }
 }
 
