@@ -1,1 +1,189 @@
-//! posixage
+//! The lock file of a posixage store.
+//!
+//! [`LockFile`] takes a shared or an exclusive flock(2) on `.posixage.lock` in the store's root, and
+//! gives a [`Guard`] for it. Ask [`Guard::verify`] immediately before a commit.
+//!
+//! ```
+//! use posixage_lock::{LockFile, Mode, Wait};
+//! # let root = tempfile::tempdir()?;
+//! # let root = root.path();
+//! let lock = LockFile::in_directory(std::fs::File::open(root)?.into(), root);
+//! let guard = lock.acquire(Mode::Exclusive, Wait::default())?;
+//! // … prepare …
+//! guard.verify()?;
+//! // … commit …
+//! guard.release()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod acquire;
+mod error;
+mod guard;
+mod heartbeat;
+mod hold;
+mod kernel;
+mod proc;
+mod queue;
+mod status;
+mod system;
+mod takeover;
+mod wait;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+use crate::{acquire::Contender, kernel::Kernel, system::System, wait::Thresholds};
+
+pub use crate::{
+    error::{Error, Loss},
+    guard::Guard,
+    status::{Activity, Holder, Status},
+    system::Kind,
+    wait::Wait,
+};
+
+/// The lock file's name in the store's root.
+pub const FILE_NAME: &str = ".posixage.lock";
+
+/// What a lock lets its holder do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Read, beside others who read.
+    Shared,
+    /// Write, alone.
+    Exclusive,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Shared => "shared",
+            Self::Exclusive => "exclusive",
+        })
+    }
+}
+
+/// What to do about a holder whose heartbeat stands still.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Takeover {
+    /// Wait for it, and fail in the end: it may go on at any time.
+    #[default]
+    Never,
+    /// Take the lock from it when its heartbeat has not moved for 30 s while the caller waited. So
+    /// the caller must be ready to wait for longer than that. The old holder learns of it from
+    /// [`Guard::verify`].
+    Stale,
+}
+
+type Notice = dyn Fn(&Status) + Send + Sync;
+
+/// A store's lock file. Holds no lock, and opens nothing until asked.
+pub struct LockFile {
+    system: Arc<Kernel>,
+    path: Arc<Path>,
+    notice: Option<Box<Notice>>,
+    takeover: Takeover,
+    thresholds: Thresholds,
+}
+
+impl LockFile {
+    /// The lock file in a store's root. `directory` is the root, opened in whatever way; `path` is
+    /// its path, for messages only.
+    #[must_use]
+    pub fn in_directory(directory: OwnedFd, path: impl Into<PathBuf>) -> Self {
+        Self {
+            system: Arc::new(Kernel::new(directory)),
+            path: path.into().join(FILE_NAME).into(),
+            notice: None,
+            takeover: Takeover::default(),
+            thresholds: Thresholds::STANDARD,
+        }
+    }
+
+    /// Has `notice` called once in each wait that lasts longer than a second, from the thread that
+    /// waits, with what is known of the holder.
+    #[must_use]
+    pub fn on_wait(mut self, notice: impl Fn(&Status) + Send + Sync + 'static) -> Self {
+        self.notice = Some(Box::new(notice));
+        self
+    }
+
+    /// Sets what [`acquire`](Self::acquire) does about a holder whose heartbeat stands still.
+    #[must_use]
+    pub fn with_takeover(mut self, policy: Takeover) -> Self {
+        self.takeover = policy;
+        self
+    }
+
+    /// Takes the lock, and makes the lock file if it isn't there.
+    ///
+    /// A shared lock is to be had without write access, too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`] when somebody else held it all the time, and the other variants when the
+    /// lock file cannot be used.
+    pub fn acquire(&self, mode: Mode, wait: Wait) -> Result<Guard, Error> {
+        self.contend(mode, wait, self.takeover)
+    }
+
+    /// Takes the exclusive lock, if need be from a holder whose heartbeat has not moved for 30 s
+    /// while the caller watched it. A holder that has ended holds no lock, and one that beats is
+    /// waited for like any other.
+    ///
+    /// A `wait` too short for the watch to end is lengthened to 35 s; [`Wait::Try`] does not watch.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`] when the holder is alive and did not release the lock;
+    /// [`Error::Unsupported`] when the file system cannot exchange two files.
+    pub fn take_over(&self, wait: Wait) -> Result<Guard, Error> {
+        let least = self.thresholds.stale + self.thresholds.look * 5;
+        let wait = match wait {
+            Wait::Try => Wait::Try,
+            Wait::For(length) => Wait::For(length.max(least)),
+            Wait::Until(end) => Wait::Until(end.max(Instant::now() + least)),
+        };
+        self.contend(Mode::Exclusive, wait, Takeover::Stale)
+    }
+
+    /// Who holds the lock and who waits for it. Neither makes nor touches the lock file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] when the directory cannot be searched.
+    pub fn status(&self) -> Result<Status, Error> {
+        self.system.status().map_err(|errno| Error::Io {
+            op: "stat",
+            path: self.path.to_path_buf(),
+            source: errno.into(),
+        })
+    }
+
+    fn contend(&self, mode: Mode, wait: Wait, takeover: Takeover) -> Result<Guard, Error> {
+        let contender = Contender {
+            takeover,
+            thresholds: self.thresholds,
+            notice: self.notice.as_deref(),
+            ..Contender::new(&self.system, &self.path, mode, wait)
+        };
+        Ok(Guard::new(contender.acquire()?, Arc::clone(&self.path)))
+    }
+}
+
+impl fmt::Debug for LockFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LockFile")
+            .field("path", &self.path)
+            .field("takeover", &self.takeover)
+            .finish_non_exhaustive()
+    }
+}

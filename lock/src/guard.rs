@@ -1,0 +1,110 @@
+//! What a caller has while it holds the lock.
+
+use std::{
+    fmt, io,
+    os::fd::{AsFd, BorrowedFd},
+    path::Path,
+    sync::Arc,
+};
+
+use crate::{
+    Error, Mode,
+    hold::{Fenced, Hold},
+    kernel::Kernel,
+};
+
+/// A lock that is held. Dropping it releases the lock; so does the end of the process, however it
+/// ends.
+///
+/// A shared guard on a store that cannot be written and has no lock file stands for no lock at all:
+/// whoever cannot write there needs none.
+#[must_use = "the lock is released as soon as its guard is dropped"]
+pub struct Guard {
+    hold: Arc<Hold<Kernel>>,
+    path: Arc<Path>,
+    released: bool,
+}
+
+impl Guard {
+    pub(crate) fn new(hold: Arc<Hold<Kernel>>, path: Arc<Path>) -> Self {
+        Self {
+            hold,
+            path,
+            released: false,
+        }
+    }
+
+    /// What is held.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.hold.mode
+    }
+
+    /// The fence: whether the lock is held still. To be asked immediately before whatever must not
+    /// happen without it, and once more after it if somebody is to learn that it came too late.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Lost`] when the lock file was replaced, when this process stood still or was
+    /// suspended for so long that others may have replaced it (20 s), and in a fork of the process
+    /// that took the lock. Once lost, a lock stays lost.
+    pub fn verify(&self) -> Result<(), Error> {
+        self.hold.verify().map_err(|fenced| match fenced {
+            Fenced::Lost(reason) => Error::Lost {
+                path: self.path.to_path_buf(),
+                reason,
+            },
+            Fenced::Unknown(errno) => self.failed("stat", errno.into()),
+        })
+    }
+
+    /// Releases the lock, as dropping does, and says if that went wrong.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] when the kernel refuses; the lock then goes with the descriptor.
+    pub fn release(mut self) -> Result<(), Error> {
+        self.released = true;
+        self.hold
+            .release()
+            .map_err(|errno| self.failed("unlock", errno.into()))
+    }
+
+    fn failed(&self, op: &'static str, source: io::Error) -> Error {
+        Error::Io {
+            op,
+            path: self.path.to_path_buf(),
+            source,
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if !self.released {
+            let _ = self.hold.release();
+        }
+    }
+}
+
+impl AsFd for Guard {
+    /// The descriptor that the lock is on, so that a child process can be given a share in it; the
+    /// directory's where there is no lock file. Closed when a program is executed, unless the
+    /// caller arranges otherwise.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.hold.locked {
+            Some(locked) => locked.file.as_fd(),
+            None => self.hold.system.directory(),
+        }
+    }
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard")
+            .field("path", &self.path)
+            .field("mode", &self.hold.mode)
+            .field("loss", &self.hold.loss.get())
+            .finish_non_exhaustive()
+    }
+}

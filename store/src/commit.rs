@@ -1,0 +1,153 @@
+//! The step at which a secret changes: one rename, on disk when it is reported.
+//!
+//! A secret's new directory is staged and on disk before the lock is taken ([`Stage`]). Under the
+//! exclusive lock it changes places with the old one (`RENAME_EXCHANGE`), or takes a free name
+//! (`RENAME_NOREPLACE`), and the root is fsynced; what was displaced is removed after the lock is
+//! released. So whoever looks, or finds the disk after a power cut, sees the old value or the new
+//! one, whole.
+//!
+//! Where a file system refuses `RENAME_EXCHANGE`, the old directory steps aside into
+//! `.posixage.old/` under its own name, and the new one takes its place. Between the two renames a
+//! peer without this rule sees the secret missing; ours looks there too, and the next writer puts
+//! back what an interrupted commit left.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::{
+    fs::{Mode, fsync, mkdirat},
+    io::Errno,
+};
+
+use crate::{
+    error::Error,
+    rename::{exchange, rename, rename_new},
+    root::Root,
+    stage::{Stage, temporary_name},
+    tree,
+};
+
+/// Where an old directory waits while the new one takes its name, without `RENAME_EXCHANGE`.
+pub(crate) const OLD: &str = ".posixage.old";
+
+/// What a commit does about a secret that has the name already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Overwrite {
+    Refuse,
+    Allow,
+}
+
+/// What a commit left under another name, to be removed after the lock is released.
+#[must_use = "remove it after the lock is released"]
+pub(crate) struct Displaced(Option<String>);
+
+impl Displaced {
+    pub(crate) fn remove(self, root: &Root) {
+        if let Some(name) = self.0 {
+            tree::remove_or_leave(root, &name);
+        }
+    }
+}
+
+/// Makes the commits of one store handle, under the exclusive lock.
+#[derive(Debug, Default)]
+pub(crate) struct Committer {
+    /// Whether the file system has refused `RENAME_EXCHANGE` before.
+    no_exchange: AtomicBool,
+}
+
+impl Committer {
+    /// Gives a stage that is on disk the name `name`; `None` if that is taken and must stay.
+    pub(crate) fn publish(
+        &self,
+        root: &Root,
+        stage: &mut Stage<'_>,
+        name: &str,
+        overwrite: Overwrite,
+    ) -> Result<Option<Displaced>, Error> {
+        let fails = |e: Errno| Error::io("publish", root.path_of(name), e);
+        let old = match overwrite {
+            Overwrite::Refuse => match rename_new(root, stage.name(), name).map_err(fails)? {
+                true => None,
+                false => return Ok(None),
+            },
+            Overwrite::Allow => self.replace(root, stage.name(), name).map_err(fails)?,
+        };
+        // What has the stage's name from here on, if anything, is the old directory.
+        stage.keep();
+        // The new name is on disk before anybody is told so, and before the old directory goes.
+        if let Err(error) = fsync(&root.dir) {
+            take_back(root, stage.name(), name, old.as_deref());
+            return Err(Error::io("fsync", &root.path, error));
+        }
+        Ok(Some(Displaced(old)))
+    }
+
+    /// Gives `stage` the name `name`; returns where the old directory is, if there was one.
+    fn replace(&self, root: &Root, stage: &str, name: &str) -> Result<Option<String>, Errno> {
+        loop {
+            if !self.no_exchange.load(Ordering::Relaxed) {
+                match exchange(root, stage, name) {
+                    Ok(true) => return Ok(Some(stage.into())),
+                    Ok(false) => self.no_exchange.store(true, Ordering::Relaxed),
+                    Err(Errno::NOENT) => {}
+                    Err(e) => return Err(e),
+                }
+            }
+            if rename_new(root, stage, name)? {
+                return Ok(None);
+            }
+            if self.no_exchange.load(Ordering::Relaxed) {
+                return step_aside(root, stage, name).map(Some);
+            }
+        }
+    }
+
+    /// Takes the name `name` from what has it; `None` if nothing has.
+    pub(crate) fn unpublish(&self, root: &Root, name: &str) -> Result<Option<Displaced>, Error> {
+        let trash = temporary_name("trash")?;
+        match rename(root, name, &trash) {
+            Ok(()) => {}
+            Err(Errno::NOENT) => return Ok(None),
+            Err(e) => return Err(Error::io("remove", root.path_of(name), e)),
+        }
+        if let Err(error) = fsync(&root.dir) {
+            report(root, rename(root, &trash, name));
+            return Err(Error::io("fsync", &root.path, error));
+        }
+        Ok(Some(Displaced(Some(trash))))
+    }
+}
+
+/// The replacement in two renames, for file systems without `RENAME_EXCHANGE`.
+fn step_aside(root: &Root, stage: &str, name: &str) -> Result<String, Errno> {
+    match mkdirat(&root.dir, OLD, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(e) => return Err(e),
+    }
+    let old = format!("{OLD}/{name}");
+    rename(root, name, &old)?;
+    if let Err(error) = rename(root, stage, name) {
+        report(root, rename(root, &old, name));
+        return Err(error);
+    }
+    Ok(old)
+}
+
+/// Undoes a publication whose fsync failed. What is on disk is not known then, so neither directory
+/// is removed: the disk may know either by the secret's name.
+fn take_back(root: &Root, stage: &str, name: &str, old: Option<&str>) {
+    report(
+        root,
+        match old {
+            Some(old) if old == stage => exchange(root, stage, name).map(drop),
+            Some(old) => rename(root, name, stage).and_then(|()| rename(root, old, name)),
+            None => rename(root, name, stage),
+        },
+    );
+}
+
+fn report(root: &Root, undone: Result<(), Errno>) {
+    if let Err(error) = undone {
+        tracing::error!(store = %root.path.display(), %error, "could not take a commit back");
+    }
+}

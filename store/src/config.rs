@@ -1,0 +1,151 @@
+//! `.posixage.toml`: who a store is encrypted to. The reference ignores it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    cipher::{DEFAULT_WORK_FACTOR, MAX_WORK_FACTOR},
+    error::Error,
+    key::Recipient,
+    root::{ReadError, Root},
+};
+
+/// The name of the file in the root.
+pub(crate) const CONFIG_FILE: &str = ".posixage.toml";
+
+/// The largest `.posixage.toml` in bytes (1 MiB).
+const MAX_CONFIG_LEN: usize = 1 << 20;
+
+/// Who the secrets of a store are encrypted to. Kept in the store, so that everybody who writes to
+/// it encrypts to the same keys.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The age and SSH keys. A password is not among them: see [`password`](Self::password).
+    pub recipients: Vec<Recipient>,
+    /// Whether secrets are encrypted with a password as well.
+    pub password: bool,
+    /// The scrypt work factor (log2 of N) for new ciphertexts, 1..=22.
+    pub work_factor: u8,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            recipients: Vec::new(),
+            password: false,
+            work_factor: DEFAULT_WORK_FACTOR,
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct File {
+    format: u32,
+    #[serde(default)]
+    recipients: Vec<String>,
+    #[serde(default)]
+    password: bool,
+    #[serde(default = "default_work_factor")]
+    scrypt_work_factor: u8,
+}
+
+fn default_work_factor() -> u8 {
+    DEFAULT_WORK_FACTOR
+}
+
+impl Config {
+    /// Reads the file; `None` if the store has none.
+    pub(crate) fn read(root: &Root) -> Result<Option<Self>, Error> {
+        let path = root.path_of(CONFIG_FILE);
+        let bytes = match root.read_file(&root.dir, CONFIG_FILE, MAX_CONFIG_LEN) {
+            Ok(None) => return Ok(None),
+            Ok(Some(bytes)) => bytes,
+            Err(ReadError::Bad(reason)) => return Err(Error::Config { path, reason }),
+            Err(ReadError::Insecure(mode)) => {
+                return Err(Error::InsecurePermissions { path, mode });
+            }
+            Err(ReadError::Io(source)) => return Err(Error::io("read", path, source)),
+        };
+        Self::parse(&bytes)
+            .map(Some)
+            .map_err(|reason| Error::Config { path, reason })
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let text = std::str::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned())?;
+        let file: File = toml::from_str(text).map_err(|e| e.message().to_owned())?;
+        if file.format != 1 {
+            return Err(format!("has format {}; this version knows 1", file.format));
+        }
+        check_work_factor(file.scrypt_work_factor)?;
+        let recipient = |(i, text): (usize, &String)| {
+            text.parse()
+                .map_err(|e| format!("recipient {}: {e}", i + 1))
+        };
+        let recipients = file.recipients.iter().enumerate().map(recipient);
+        Ok(Self {
+            recipients: recipients.collect::<Result<_, _>>()?,
+            password: file.password,
+            work_factor: file.scrypt_work_factor,
+        })
+    }
+
+    /// What [`read`](Self::read) reads.
+    pub(crate) fn to_toml(&self) -> Result<String, String> {
+        check_work_factor(self.work_factor)?;
+        let file = File {
+            format: 1,
+            recipients: self.recipients.iter().map(ToString::to_string).collect(),
+            password: self.password,
+            scrypt_work_factor: self.work_factor,
+        };
+        toml::to_string(&file).map_err(|e| e.to_string())
+    }
+}
+
+pub(crate) fn check_work_factor(work_factor: u8) -> Result<(), String> {
+    if (1..=MAX_WORK_FACTOR).contains(&work_factor) {
+        return Ok(());
+    }
+    Err(format!(
+        "scrypt work factor {work_factor} is not between 1 and {MAX_WORK_FACTOR}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::Identity;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let recipient = Identity::generate().to_recipient().unwrap();
+        let config = Config {
+            recipients: vec![recipient.clone()],
+            password: true,
+            work_factor: 12,
+        };
+        let read = Config::parse(config.to_toml().unwrap().as_bytes()).unwrap();
+        assert_eq!(read.recipients[0].to_string(), recipient.to_string());
+        assert!(read.password);
+        assert_eq!(read.work_factor, 12);
+    }
+
+    #[test]
+    fn what_this_version_does_not_understand_is_refused() {
+        for bad in [
+            "",
+            "format = 2",
+            "format = 1\nscrypt-work-factor = 0",
+            "format = 1\nscrypt-work-factor = 23",
+            "format = 1\nscrypt-work-factor = 300",
+            "format = 1\nrecipients = [\"age1nonsense\"]",
+            "format = 1\nrecipients = \"age1\"",
+            "format = 1\nrecipient = []",
+            "format = ",
+        ] {
+            assert!(Config::parse(bad.as_bytes()).is_err(), "{bad:?}");
+        }
+        assert!(Config::parse(b"format = 1").is_ok());
+    }
+}

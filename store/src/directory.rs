@@ -1,0 +1,91 @@
+//! A secret's directory: `metadata.json` and one age file per key type.
+
+use std::os::fd::OwnedFd;
+
+use crate::{
+    cipher::MAX_CIPHERTEXT_LEN,
+    commit::OLD,
+    error::Error,
+    id::Id,
+    key::KeyType,
+    metadata::{MAX_METADATA_LEN, Metadata},
+    root::{ReadError, Root},
+};
+
+/// The file beside the ciphertexts that says what may be known about them.
+pub(crate) const METADATA_FILE: &str = "metadata.json";
+
+/// Copies of a secret's files, taken under the shared lock and decrypted after it.
+pub(crate) struct Sealed {
+    pub(crate) metadata: Option<Metadata>,
+    /// What is there of each key type. A file that cannot be used is remembered with the reason,
+    /// since another type's may do.
+    pub(crate) ciphertexts: Vec<(KeyType, Result<Vec<u8>, String>)>,
+}
+
+impl Sealed {
+    /// Reads the files of `id`. The caller holds the lock.
+    pub(crate) fn read(root: &Root, id: &Id) -> Result<Self, Error> {
+        let dir = open(root, id)?;
+        let metadata = metadata_in(root, &dir, id)?;
+        let mut ciphertexts = Vec::with_capacity(1);
+        for key_type in KeyType::ALL {
+            match root.read_file(&dir, key_type.file_name(), MAX_CIPHERTEXT_LEN) {
+                Ok(None) => {}
+                Ok(Some(bytes)) => ciphertexts.push((key_type, Ok(bytes))),
+                Err(ReadError::Bad(reason)) => ciphertexts.push((key_type, Err(reason))),
+                Err(error) => return Err(damage(root, id, Some(key_type.file_name()), error)),
+            }
+        }
+        if ciphertexts.is_empty() {
+            let error = ReadError::Bad("holds no ciphertext".into());
+            return Err(damage(root, id, None, error));
+        }
+        Ok(Self {
+            metadata,
+            ciphertexts,
+        })
+    }
+}
+
+/// Reads the metadata of `id` only. The caller holds the lock.
+pub(crate) fn read_metadata(root: &Root, id: &Id) -> Result<Option<Metadata>, Error> {
+    metadata_in(root, &open(root, id)?, id)
+}
+
+fn open(root: &Root, id: &Id) -> Result<OwnedFd, Error> {
+    let name = id.directory_name();
+    let dir = match root.open_dir(&name) {
+        // Perhaps a commit without RENAME_EXCHANGE was interrupted.
+        Ok(None) => root.open_dir(&format!("{OLD}/{name}")),
+        dir => dir,
+    };
+    match dir {
+        Ok(Some(dir)) => Ok(dir),
+        Ok(None) => Err(Error::NotFound { id: id.clone() }),
+        Err(error) => Err(damage(root, id, None, error)),
+    }
+}
+
+fn metadata_in(root: &Root, dir: &OwnedFd, id: &Id) -> Result<Option<Metadata>, Error> {
+    let damage = |error| damage(root, id, Some(METADATA_FILE), error);
+    let bytes = root
+        .read_file(dir, METADATA_FILE, MAX_METADATA_LEN)
+        .map_err(damage)?
+        .ok_or_else(|| damage(ReadError::Bad("is missing".into())))?;
+    Metadata::from_json(&bytes).map_err(|e| damage(ReadError::Bad(e.to_string())))
+}
+
+fn damage(root: &Root, id: &Id, file: Option<&str>, error: ReadError) -> Error {
+    let mut path = root.path_of(id.directory_name());
+    path.extend(file);
+    match error {
+        ReadError::Bad(reason) => Error::Damaged {
+            id: id.clone(),
+            path,
+            reason,
+        },
+        ReadError::Insecure(mode) => Error::InsecurePermissions { path, mode },
+        ReadError::Io(source) => Error::io("read", path, source),
+    }
+}

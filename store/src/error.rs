@@ -1,0 +1,232 @@
+//! What can go wrong, with the operation, the path or id, and what to do about it.
+
+use std::{fmt, io, path::PathBuf};
+
+use crate::{id::Id, key::KeyType, metadata::MetadataError, source::KeyError};
+
+/// Why an operation on a store failed. The store is as it was before, unless the variant says
+/// otherwise. Nothing secret is in it.
+///
+/// `Display` is one line: what, on what, why, in lower case without a period. What to do about it
+/// is apart, in [`hint`](Self::hint).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no store at the path.
+    #[error("no store at {}", path.display())]
+    NoStore {
+        /// The root that was asked for.
+        path: PathBuf,
+    },
+    /// [`Store::init`](crate::Store::init) found a store there already.
+    #[error("{} is a store already", path.display())]
+    StoreExists {
+        /// The root.
+        path: PathBuf,
+    },
+    /// No secret has this id.
+    #[error("no secret {id}")]
+    NotFound {
+        /// The id.
+        id: Id,
+    },
+    /// [`Store::create`](crate::Store::create) found a secret there already.
+    #[error("secret {id} exists already")]
+    AlreadyExists {
+        /// The id.
+        id: Id,
+    },
+    /// The secret is there, and no key that was given decrypts it.
+    #[error("no key fits secret {id}{}", NoFit { has, attempts })]
+    NoKeyFits {
+        /// The id.
+        id: Id,
+        /// The key types that the secret is encrypted for.
+        has: Vec<KeyType>,
+        /// What was tried, in order, and why each failed.
+        attempts: Vec<Attempt>,
+    },
+    /// Nobody to encrypt to.
+    #[error("no recipient to encrypt {id} to")]
+    NoRecipients {
+        /// The id.
+        id: Id,
+    },
+    /// More than one password to encrypt to: age allows one per file.
+    #[error("more than one password to encrypt {id} to")]
+    SeveralPasswords {
+        /// The id.
+        id: Id,
+    },
+    /// A key that was needed could not be had.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A file of the secret is missing, truncated, altered, too large, or no regular file.
+    #[error("secret {id} is damaged: {}: {reason}", path.display())]
+    Damaged {
+        /// The id.
+        id: Id,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Others than the owner may read or write the file or directory.
+    #[error("{} is open to others (mode {mode:04o})", path.display())]
+    InsecurePermissions {
+        /// The file or directory.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The root belongs to another user.
+    #[error("{} belongs to user {owner}, not to user {user}", path.display())]
+    ForeignOwner {
+        /// The root.
+        path: PathBuf,
+        /// The user id that owns it.
+        owner: u32,
+        /// The effective user id of this process.
+        user: u32,
+    },
+    /// `.posixage.toml` is not what this version understands.
+    #[error("{}: {reason}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The value is larger than [`MAX_VALUE_LEN`](crate::MAX_VALUE_LEN).
+    #[error(
+        "the value of {id} is {len} bytes long; the limit is {}",
+        crate::secret::MAX_VALUE_LEN
+    )]
+    ValueTooLarge {
+        /// The id.
+        id: Id,
+        /// Its length in bytes.
+        len: usize,
+    },
+    /// The metadata cannot be written.
+    #[error("cannot write secret {id}: {source}")]
+    Metadata {
+        /// The id.
+        id: Id,
+        /// Why.
+        source: MetadataError,
+    },
+    /// age could not encrypt.
+    #[error("cannot encrypt {id}: {reason}")]
+    Encrypt {
+        /// The id.
+        id: Id,
+        /// What the age crate said.
+        reason: String,
+    },
+    /// The closure given to [`Store::update`](crate::Store::update) failed.
+    #[error("update of {id}: {source}")]
+    Update {
+        /// The id.
+        id: Id,
+        /// The closure's error.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The lock was not to be had in time, or was lost before the commit.
+    #[error(transparent)]
+    Lock(#[from] posixage_lock::Error),
+    /// A system call failed.
+    #[error("cannot {op} {}: {}", path.display(), reason(source))]
+    Io {
+        /// What was being done, as a verb.
+        op: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// One key that was tried on a secret, and why it did not decrypt it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The name of the key source.
+    pub key: String,
+    /// Why it failed, such as `not a recipient`.
+    pub reason: String,
+}
+
+impl Error {
+    /// A line about what to do, if there is something.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoKeyFits { has, attempts, .. }
+                if attempts.is_empty() && has == &[KeyType::Password] =>
+            {
+                Some("it is encrypted with a password, and none was given".into())
+            }
+            Self::Key(error) => error.hint(),
+            Self::Lock(error) => error.hint(),
+            Self::InsecurePermissions { path, mode } => {
+                let dir = path.is_dir();
+                debug_assert!(mode & 0o077 != 0);
+                let safe = if dir { "700" } else { "600" };
+                Some(format!("chmod {safe} {}", path.display()))
+            }
+            Self::Damaged { path, .. } => Some(format!(
+                "restore {} from a backup, or remove the secret",
+                path.parent().unwrap_or(path).display()
+            )),
+            Self::Io { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    Some("free some space; the store is as it was before".into())
+                }
+                io::ErrorKind::ReadOnlyFilesystem => {
+                    Some("the store can be read, not written".into())
+                }
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    pub(crate) fn io(
+        op: &'static str,
+        path: impl Into<PathBuf>,
+        source: impl Into<io::Error>,
+    ) -> Self {
+        Self::Io {
+            op,
+            path: path.into(),
+            source: source.into(),
+        }
+    }
+}
+
+struct NoFit<'a> {
+    has: &'a [KeyType],
+    attempts: &'a [Attempt],
+}
+
+impl fmt::Display for NoFit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let types: Vec<String> = self.has.iter().map(ToString::to_string).collect();
+        write!(f, ", which is encrypted for {}", types.join(" and "))?;
+        for (i, Attempt { key, reason }) in self.attempts.iter().enumerate() {
+            f.write_str(if i == 0 { "; tried " } else { ", " })?;
+            write!(f, "{key} ({reason})")?;
+        }
+        Ok(())
+    }
+}
+
+/// The text of a system error without the number behind it, in lower case like everything else.
+pub(crate) fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| {
+        first.to_lowercase().chain(chars).collect()
+    })
+}

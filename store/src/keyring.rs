@@ -1,0 +1,175 @@
+//! The keys of a store handle, in the order in which they are tried.
+
+use age::{DecryptError, ssh::Recipient as SshRecipient};
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD},
+};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::{
+    cipher,
+    directory::Sealed,
+    error::{Attempt, Error},
+    id::Id,
+    key::{Identity, KeyType, Recipient, RecipientKind},
+    root::Root,
+    source::KeySource,
+};
+
+/// Whether a key that is not there yet may be fetched, which may mean to ask a person.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fetch {
+    /// Run its callback. Never while the lock is held.
+    Allowed,
+    /// Use what is there.
+    Never,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Keyring {
+    pub(crate) identities: Vec<KeySource<Identity>>,
+}
+
+impl Keyring {
+    /// The value in `sealed`, by the first identity that fits. A key type that the secret lacks is
+    /// passed over, as is an identity that cannot be had or does not fit.
+    ///
+    /// # Errors
+    /// `Damaged` if a file that a key was there for is damaged, else `NoKeyFits`.
+    pub(crate) fn open(
+        &self,
+        root: &Root,
+        id: &Id,
+        sealed: &Sealed,
+        fetch: Fetch,
+    ) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let mut attempts = Vec::new();
+        let mut damaged = None;
+        for source in &self.identities {
+            let fails = |reason: &str| Attempt {
+                key: source.name().into(),
+                reason: reason.into(),
+            };
+            let key_type = source.key_type();
+            let file = sealed.ciphertexts.iter().find(|(t, _)| *t == key_type);
+            let Some((_, file)) = file else {
+                attempts.push(fails("the secret has no copy for this type of key"));
+                continue;
+            };
+            let file = match file {
+                Ok(file) => file,
+                Err(reason) => {
+                    damaged.get_or_insert((key_type, reason.clone()));
+                    continue;
+                }
+            };
+            if !may_fit(source, file) {
+                attempts.push(fails("not a recipient"));
+                continue;
+            }
+            let identities = match fetch {
+                Fetch::Allowed => source.load(),
+                Fetch::Never => source.peek().unwrap_or(Ok(&[])),
+            };
+            let identities = match identities {
+                Ok(identities) => identities,
+                Err(error) => {
+                    attempts.push(fails(&error.to_string()));
+                    continue;
+                }
+            };
+            for identity in identities {
+                match cipher::decrypt(file, identity) {
+                    Ok(value) => return Ok(value),
+                    Err(error) => match misfit(&error, key_type) {
+                        Some(reason) => attempts.push(fails(reason)),
+                        None => {
+                            damaged.get_or_insert((key_type, damage(&error)));
+                        }
+                    },
+                }
+            }
+        }
+        Err(match damaged {
+            Some((key_type, reason)) => Error::Damaged {
+                id: id.clone(),
+                path: root.path_of(id.directory_name()).join(key_type.file_name()),
+                reason,
+            },
+            None => Error::NoKeyFits {
+                id: id.clone(),
+                has: sealed.ciphertexts.iter().map(|(t, _)| *t).collect(),
+                attempts,
+            },
+        })
+    }
+
+    /// Whom to encrypt to so that each of these identities can decrypt.
+    pub(crate) fn recipients(&self) -> Result<Vec<Recipient>, Error> {
+        let mut recipients = Vec::new();
+        for source in &self.identities {
+            recipients.extend(source.recipients()?);
+        }
+        Ok(recipients)
+    }
+
+    /// The first password, fetched if need be.
+    pub(crate) fn password(&self) -> Result<Option<Recipient>, Error> {
+        let is_password = |s: &&KeySource<Identity>| s.key_type() == KeyType::Password;
+        match self.identities.iter().find(is_password) {
+            Some(source) => Ok(source.recipients()?.into_iter().next()),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Why a key does not fit an age file that may be whole; `None` if the file is damaged.
+fn misfit(error: &DecryptError, key_type: KeyType) -> Option<&'static str> {
+    match (error, key_type) {
+        (DecryptError::NoMatchingKeys, _) => Some("not a recipient"),
+        (DecryptError::DecryptionFailed, KeyType::Password) => Some("wrong password"),
+        _ => None,
+    }
+}
+
+fn damage(error: &DecryptError) -> String {
+    match error {
+        DecryptError::ExcessiveWork { required, .. } => format!(
+            "asks for scrypt work factor {required}; the limit is {}",
+            cipher::MAX_WORK_FACTOR
+        ),
+        DecryptError::UnknownFormat => "is of an unknown age version".into(),
+        DecryptError::InvalidHeader => "is not an age file, or its header is damaged".into(),
+        DecryptError::InvalidMac => "has a damaged header".into(),
+        DecryptError::Io(_) => "is truncated or altered".into(),
+        _ => "does not decrypt".into(),
+    }
+}
+
+/// Whether a key that is not there yet can fit `file`: nobody is asked for the passphrase of an SSH
+/// key that the file was not encrypted to. Its header names each SSH recipient.
+fn may_fit(source: &KeySource<Identity>, file: &[u8]) -> bool {
+    let (None, Some(public)) = (source.peek(), source.public()) else {
+        return true;
+    };
+    let RecipientKind::Ssh(public) = &public.0 else {
+        return true;
+    };
+    let (Some(tag), Ok(stanzas)) = (ssh_tag(public), cipher::stanzas(file)) else {
+        return true;
+    };
+    let is_ours = |(kind, args): &(String, Vec<String>)| {
+        kind.starts_with("ssh-") && args.first() == Some(&tag)
+    };
+    stanzas.iter().any(is_ours)
+}
+
+/// The tag of an SSH recipient stanza: the first four bytes of the SHA-256 of the public key in
+/// SSH's wire format (C2SP age-ssh).
+fn ssh_tag(recipient: &SshRecipient) -> Option<String> {
+    let text = recipient.to_string();
+    let wire = BASE64_STANDARD.decode(text.split(' ').nth(1)?).ok()?;
+    Some(BASE64_STANDARD_NO_PAD.encode(&Sha256::digest(wire)[..4]))
+}

@@ -1,0 +1,50 @@
+//! Files outside the store that hold something secret: keys and passwords.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Read},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::Path,
+    sync::Arc,
+};
+
+use rustix::fs::OFlags;
+use zeroize::Zeroizing;
+
+use crate::source::KeyError;
+
+/// The largest such file in bytes (1 MiB).
+const MAX_LEN: u64 = 1 << 20;
+
+/// Reads a regular file that, unless `allow_insecure`, nobody but its owner may read or write.
+pub(crate) fn read(path: &Path, allow_insecure: bool) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    let io = |e: io::Error| KeyError::Io {
+        path: path.into(),
+        source: Arc::new(e),
+    };
+    // Without O_NONBLOCK opening a FIFO waits for a writer that may never come.
+    let nonblock = OFlags::NONBLOCK.bits().cast_signed();
+    let open = OpenOptions::new()
+        .read(true)
+        .custom_flags(nonblock)
+        .open(path);
+    let mut file: File = open.map_err(io)?;
+    let stat = file.metadata().map_err(io)?;
+    if !stat.is_file() {
+        return Err(KeyError::unusable(path, "is not a regular file"));
+    }
+    let mode = stat.mode() & 0o777;
+    if mode & 0o077 != 0 && !allow_insecure {
+        return Err(KeyError::InsecurePermissions {
+            path: path.into(),
+            mode,
+        });
+    }
+    if stat.len() > MAX_LEN {
+        return Err(KeyError::unusable(path, "is over 1 MiB long"));
+    }
+    // Sized beforehand: a buffer that grows leaves copies of the key behind.
+    let mut bytes = Zeroizing::new(vec![0; usize::try_from(stat.len()).unwrap_or(0)]);
+    file.read_exact(&mut bytes).map_err(io)?;
+    Ok(bytes)
+}

@@ -1,0 +1,172 @@
+//! The directory that is the store: opened once, and everything in it reached from there.
+
+use std::{
+    fs,
+    io::{self, Read},
+    os::{fd::OwnedFd, unix::fs::OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, openat, statat};
+use rustix::io::Errno;
+
+use crate::error::Error;
+
+/// Names that are ours and temporary, or no secret's, begin with this; the reference skips them.
+pub(crate) const OURS: &str = ".posixage.";
+
+/// An open store directory.
+///
+/// Everything is opened relative to its descriptor, so that a root renamed or replaced meanwhile
+/// does not lead half of an operation elsewhere.
+#[derive(Debug)]
+pub(crate) struct Root {
+    pub(crate) dir: OwnedFd,
+    pub(crate) path: PathBuf,
+    pub(crate) allow_insecure: bool,
+    owner: u32,
+}
+
+/// Why a file in the store could not be read.
+pub(crate) enum ReadError {
+    /// Says what is wrong with it, to a person.
+    Bad(String),
+    /// Others may read or write it: these are its mode bits.
+    Insecure(u32),
+    /// The system refused.
+    Io(io::Error),
+}
+
+impl Root {
+    pub(crate) fn open(path: &Path, allow_insecure: bool) -> Result<Self, Error> {
+        let flags = (OFlags::DIRECTORY | OFlags::CLOEXEC).bits().cast_signed();
+        let dir = match fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(flags)
+            .open(path)
+        {
+            Ok(file) => OwnedFd::from(file),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::NoStore { path: path.into() });
+            }
+            Err(e) => return Err(Error::io("open store", path, e)),
+        };
+        let stat = fstat(&dir).map_err(|e| Error::io("stat", path, e))?;
+        let root = Self {
+            dir,
+            path: path.into(),
+            allow_insecure,
+            owner: stat.st_uid,
+        };
+        let user = rustix::process::geteuid();
+        if root.owner != user.as_raw() && !user.is_root() && !allow_insecure {
+            return Err(root.foreign());
+        }
+        root.check_mode(&stat)
+            .map_err(|mode| Error::InsecurePermissions {
+                path: path.into(),
+                mode,
+            })?;
+        Ok(root)
+    }
+
+    /// Refuses to write into somebody else's store: its owner could not read what root, say, left.
+    pub(crate) fn check_writable(&self) -> Result<(), Error> {
+        if self.owner == rustix::process::geteuid().as_raw() {
+            return Ok(());
+        }
+        Err(self.foreign())
+    }
+
+    fn foreign(&self) -> Error {
+        Error::ForeignOwner {
+            path: self.path.clone(),
+            owner: self.owner,
+            user: rustix::process::geteuid().as_raw(),
+        }
+    }
+
+    pub(crate) fn path_of(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.path.join(name)
+    }
+
+    fn check_mode(&self, stat: &Stat) -> Result<(), u32> {
+        let mode = stat.st_mode & 0o777;
+        if mode & 0o077 != 0 && !self.allow_insecure {
+            return Err(mode);
+        }
+        Ok(())
+    }
+
+    /// Opens a directory in the root, if there is one of that name.
+    pub(crate) fn open_dir(&self, name: &str) -> Result<Option<OwnedFd>, ReadError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let dir = match openat(&self.dir, name, flags, Mode::empty()) {
+            Ok(dir) => dir,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::NOTDIR | Errno::LOOP) => {
+                return Err(ReadError::Bad("is not a directory".into()));
+            }
+            Err(e) => return Err(ReadError::Io(e.into())),
+        };
+        let stat = fstat(&dir).map_err(|e| ReadError::Io(e.into()))?;
+        self.check_mode(&stat).map_err(ReadError::Insecure)?;
+        Ok(Some(dir))
+    }
+
+    /// Reads a regular file of at most `limit` bytes in `dir`, if there is one of that name.
+    pub(crate) fn read_file(
+        &self,
+        dir: &OwnedFd,
+        name: &str,
+        limit: usize,
+    ) -> Result<Option<Vec<u8>>, ReadError> {
+        // Without O_NONBLOCK opening a FIFO waits for a writer that may never come.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match openat(dir, name, flags, Mode::empty()) {
+            Ok(file) => fs::File::from(file),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP) => return Err(ReadError::Bad("is a symbolic link".into())),
+            Err(Errno::NXIO) => return Err(ReadError::Bad("is not a regular file".into())),
+            Err(e) => return Err(ReadError::Io(e.into())),
+        };
+        let stat = fstat(&file).map_err(|e| ReadError::Io(e.into()))?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(ReadError::Bad("is not a regular file".into()));
+        }
+        self.check_mode(&stat).map_err(ReadError::Insecure)?;
+        let len = usize::try_from(stat.st_size).unwrap_or(usize::MAX);
+        if len > limit {
+            return Err(ReadError::Bad(format!(
+                "is {len} bytes long; the limit is {limit}"
+            )));
+        }
+        let mut bytes = Vec::with_capacity(len + 1);
+        // One byte more than allowed, should the file have grown since.
+        let mut reader = file.take(limit as u64 + 1);
+        reader.read_to_end(&mut bytes).map_err(ReadError::Io)?;
+        if bytes.len() > limit {
+            return Err(ReadError::Bad(format!("is over {limit} bytes long")));
+        }
+        Ok(Some(bytes))
+    }
+
+    /// The names in the root, in no order.
+    pub(crate) fn names(&self) -> Result<Vec<Vec<u8>>, Error> {
+        let error = |e: Errno| Error::io("list store", &self.path, e);
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&self.dir).map_err(error)? {
+            names.push(entry.map_err(error)?.file_name().to_bytes().to_vec());
+        }
+        Ok(names)
+    }
+
+    /// Whether the root has anything of that name.
+    pub(crate) fn contains(&self, name: &str) -> Result<bool, Errno> {
+        match statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+}

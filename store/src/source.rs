@@ -1,0 +1,255 @@
+//! Where a key comes from: a value, or a callback that is asked at most once.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
+
+use crate::key::{Identity, KeyType, Password, Recipient};
+
+type Loader<T> = Box<dyn FnOnce() -> Result<Vec<T>, KeyError> + Send>;
+
+/// Keys of one type under one name, there already or to be fetched when first needed.
+///
+/// A callback runs at most once, whatever it answers, and never while the store's lock is held; so
+/// it may ask a person. [`Identity`], [`Password`] and [`Recipient`] values convert with `into`.
+pub struct KeySource<T> {
+    key_type: KeyType,
+    name: String,
+    /// What can be encrypted to without asking for the private half.
+    public: Option<Recipient>,
+    loader: Mutex<Option<Loader<T>>>,
+    loaded: OnceLock<Result<Vec<T>, KeyError>>,
+}
+
+/// Why a key could not be had. Holds nothing secret.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// The file could not be read.
+    #[error("cannot read key file {}: {}", path.display(), crate::error::reason(source))]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+    /// Others than the owner may read or write the file.
+    #[error("key file {} is open to others (mode {mode:04o})", path.display())]
+    InsecurePermissions {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The file is not a key of a kind that can be used; says why.
+    #[error("key file {} {reason}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, without quoting it.
+        reason: String,
+    },
+    /// A passphrase that does not open the file.
+    #[error("wrong passphrase for key file {}", path.display())]
+    WrongPassphrase {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Nobody could be asked, or they gave none.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl KeyError {
+    /// A line about what to do, if there is something.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::InsecurePermissions { path, .. } => Some(format!("chmod 600 {}", path.display())),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn unusable(path: &Path, reason: impl Into<String>) -> Self {
+        Self::Unusable {
+            path: path.into(),
+            reason: reason.into(),
+        }
+    }
+}
+
+impl<T> KeySource<T> {
+    /// Keys of one type that are there already. `name` is what messages call them.
+    pub fn new(key_type: KeyType, name: impl Into<String>, keys: Vec<T>) -> Self {
+        Self {
+            key_type,
+            name: name.into(),
+            public: None,
+            loader: Mutex::new(None),
+            loaded: OnceLock::from(Ok(keys)),
+        }
+    }
+
+    /// Keys of one type that `load` fetches when they are first needed.
+    pub fn callback(
+        key_type: KeyType,
+        name: impl Into<String>,
+        load: impl FnOnce() -> Result<Vec<T>, KeyError> + Send + 'static,
+    ) -> Self {
+        Self {
+            key_type,
+            name: name.into(),
+            public: None,
+            loader: Mutex::new(Some(Box::new(load))),
+            loaded: OnceLock::new(),
+        }
+    }
+
+    /// Which ciphertext file these keys are for.
+    pub fn key_type(&self) -> KeyType {
+        self.key_type
+    }
+
+    /// What messages call these keys.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The keys; runs the callback if it has not run yet.
+    pub(crate) fn load(&self) -> Result<&[T], KeyError> {
+        let loaded = self.loaded.get_or_init(|| {
+            let loader = self
+                .loader
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
+            // None only if the callback panicked the first time it ran.
+            loader.map_or_else(
+                || {
+                    Err(KeyError::Unavailable(format!(
+                        "{} failed before",
+                        self.name
+                    )))
+                },
+                |load| load(),
+            )
+        });
+        loaded.as_deref().map_err(Clone::clone)
+    }
+
+    /// The keys if they are there, and nobody needs to be asked.
+    pub(crate) fn peek(&self) -> Option<Result<&[T], KeyError>> {
+        self.loaded
+            .get()
+            .map(|l| l.as_deref().map_err(Clone::clone))
+    }
+}
+
+impl KeySource<Identity> {
+    /// Says whom to encrypt to without asking for the private half, for a key that is locked.
+    #[must_use]
+    pub fn with_public(mut self, recipient: Recipient) -> Self {
+        self.public = Some(recipient);
+        self
+    }
+
+    pub(crate) fn public(&self) -> Option<&Recipient> {
+        self.public.as_ref()
+    }
+
+    /// Whom to encrypt to so that these identities can decrypt. Runs the callback if the public
+    /// half is not known without it.
+    ///
+    /// # Errors
+    /// The callback's.
+    pub fn recipients(&self) -> Result<Vec<Recipient>, KeyError> {
+        if let Some(public) = &self.public {
+            return Ok(vec![public.clone()]);
+        }
+        self.load()?
+            .iter()
+            .map(|identity| self.recipient(identity))
+            .collect()
+    }
+
+    /// The same as far as it is known without running the callback.
+    #[must_use]
+    pub fn known_recipients(&self) -> Option<Vec<Recipient>> {
+        if let Some(public) = &self.public {
+            return Some(vec![public.clone()]);
+        }
+        self.peek()?
+            .ok()?
+            .iter()
+            .map(|identity| self.recipient(identity).ok())
+            .collect()
+    }
+
+    fn recipient(&self, identity: &Identity) -> Result<Recipient, KeyError> {
+        let recipient = identity.to_recipient();
+        recipient.map_err(|e| KeyError::Unavailable(format!("{}: {e}", self.name)))
+    }
+}
+
+impl From<Identity> for KeySource<Identity> {
+    fn from(identity: Identity) -> Self {
+        Self::new(
+            identity.key_type(),
+            format!("{} identity", identity.key_type()),
+            vec![identity],
+        )
+    }
+}
+
+impl From<Password> for KeySource<Identity> {
+    fn from(password: Password) -> Self {
+        Self::new(KeyType::Password, "password", vec![password.into()])
+    }
+}
+
+impl From<Recipient> for KeySource<Recipient> {
+    fn from(recipient: Recipient) -> Self {
+        Self::new(recipient.key_type(), recipient.to_string(), vec![recipient])
+    }
+}
+
+impl From<Password> for KeySource<Recipient> {
+    fn from(password: Password) -> Self {
+        Recipient::from(password).into()
+    }
+}
+
+impl<T> fmt::Debug for KeySource<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeySource")
+            .field("key_type", &self.key_type)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn a_callback_runs_once_whatever_it_answers() {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&calls);
+        let source: KeySource<Identity> = KeySource::callback(KeyType::Age, "asked", move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Err(KeyError::Unavailable("nobody there".into()))
+        });
+        assert!(source.peek().is_none());
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| assert_eq!(source.load().unwrap_err().to_string(), "nobody there"));
+            }
+        });
+        assert_eq!(calls.load(Ordering::Relaxed), 1);
+    }
+}

@@ -1,0 +1,162 @@
+//! Where a secret's new directory is made, before it takes its name.
+
+use std::{
+    fs::File,
+    io::Write,
+    os::fd::{AsFd, OwnedFd},
+    path::PathBuf,
+};
+
+use rustix::{
+    fs::{AtFlags, FlockOperation, Mode, OFlags, fchmod, fstat, fsync, mkdirat, openat, statat},
+    io::Errno,
+};
+
+use crate::{
+    error::Error,
+    root::{OURS, Root},
+    tree,
+};
+
+/// How often a stage is made again that a sweep took for a dead one.
+const TRIES: usize = 64;
+
+/// A directory of a temporary name that no other process touches while it is open: whoever sweeps
+/// leftovers passes over a directory whose flock is held, and the kernel drops that of a dead one.
+///
+/// Dropped, it is removed, unless [`keep`](Self::keep) said otherwise.
+pub(crate) struct Stage<'r> {
+    root: &'r Root,
+    name: String,
+    dir: OwnedFd,
+    remove: bool,
+}
+
+impl<'r> Stage<'r> {
+    pub(crate) fn new(root: &'r Root) -> Result<Self, Error> {
+        for _ in 0..TRIES {
+            let name = temporary_name("stage")?;
+            if let Some(dir) = make_dir(root, &name)? {
+                return Ok(Self {
+                    root,
+                    name,
+                    dir,
+                    remove: true,
+                });
+            }
+        }
+        Err(Error::io("make a stage in", &root.path, Errno::EXIST))
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Writes a file whose content is on disk when this returns.
+    pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<(), Error> {
+        let fails = |op| move |e: std::io::Error| Error::io(op, self.path_of(name), e);
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::RUSR | Mode::WUSR;
+        let file = openat(&self.dir, name, flags, mode).map_err(|e| fails("create")(e.into()))?;
+        allow_owner(&file, mode).map_err(|e| fails("set the mode of")(e.into()))?;
+        let mut file = File::from(file);
+        file.write_all(content).map_err(fails("write"))?;
+        // A failed fsync is not retried: the kernel reports a lost page once, and a second call
+        // would call it written.
+        file.sync_all().map_err(fails("fsync"))
+    }
+
+    /// Writes the directory to disk: without it a power cut may leave a secret without its files.
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        fsync(&self.dir).map_err(|e| Error::io("fsync", self.root.path_of(&self.name), e))
+    }
+
+    /// Leaves what has this name now to the next sweep.
+    pub(crate) fn keep(&mut self) {
+        self.remove = false;
+    }
+
+    fn path_of(&self, name: &str) -> PathBuf {
+        self.root.path_of(&self.name).join(name)
+    }
+}
+
+impl Drop for Stage<'_> {
+    fn drop(&mut self) {
+        if self.remove {
+            tree::remove_or_leave(self.root, &self.name);
+        }
+    }
+}
+
+/// A name that nobody else uses: `.posixage.KIND.` and 64 random bits.
+pub(crate) fn temporary_name(kind: &str) -> Result<String, Error> {
+    let random = getrandom::u64().map_err(|e| {
+        Error::io(
+            "get randomness for",
+            kind,
+            std::io::Error::other(e.to_string()),
+        )
+    })?;
+    Ok(format!("{OURS}{kind}.{random:016x}"))
+}
+
+/// A directory of that name with its flock held; `None` if the name was taken, or if a sweep was
+/// faster than the flock.
+fn make_dir(root: &Root, name: &str) -> Result<Option<OwnedFd>, Error> {
+    let fails = |op| move |e: Errno| Error::io(op, root.path_of(name), e);
+    match mkdirat(&root.dir, name, Mode::RWXU) {
+        Ok(()) => {}
+        Err(Errno::EXIST) => return Ok(None),
+        Err(e) => return Err(fails("make directory")(e)),
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let open = || openat(&root.dir, name, flags, Mode::empty());
+    let dir = match open() {
+        // A umask can take the owner's own permissions away.
+        Err(Errno::ACCESS) => {
+            rustix::fs::chmodat(&root.dir, name, Mode::RWXU, AtFlags::empty())
+                .map_err(fails("set the mode of"))?;
+            open()
+        }
+        opened => opened,
+    };
+    let dir = match dir {
+        Ok(dir) => dir,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(e) => return Err(fails("open")(e)),
+    };
+    allow_owner(&dir, Mode::RWXU).map_err(fails("set the mode of"))?;
+    if !take_flock(&dir).map_err(fails("flock"))? {
+        return Ok(None);
+    }
+    // A sweep may have had the flock, and removed the directory, in between.
+    let held = fstat(&dir).map_err(fails("stat"))?;
+    match statat(&root.dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(named) if (named.st_dev, named.st_ino) == (held.st_dev, held.st_ino) => Ok(Some(dir)),
+        Ok(_) | Err(Errno::NOENT) => Ok(None),
+        Err(e) => Err(fails("stat")(e)),
+    }
+}
+
+/// Takes the flock that says that a stage is alive; `false` if somebody has it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "not the store's lock: the sign of life of a stage"
+)]
+pub(crate) fn take_flock(dir: &OwnedFd) -> Result<bool, Errno> {
+    match rustix::fs::flock(dir, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// Makes the mode what it should be whatever the umask took away or an ACL added.
+pub(crate) fn allow_owner(file: impl AsFd, mode: Mode) -> Result<(), Errno> {
+    if fstat(&file)?.st_mode & 0o777 == mode.as_raw_mode() {
+        return Ok(());
+    }
+    fchmod(file, mode)
+}

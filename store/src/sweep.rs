@@ -1,0 +1,112 @@
+//! What a commit that was interrupted left behind, and how the next writer clears it away.
+
+use std::os::fd::OwnedFd;
+
+use rustix::{
+    fs::{Dir, Mode, OFlags, fsync, openat},
+    io::Errno,
+};
+
+use crate::{
+    commit::OLD,
+    error::Error,
+    id::Id,
+    rename::rename,
+    root::{OURS, Root},
+    stage, tree,
+};
+
+/// Removes the stages and the trash of dead processes, and puts back what a commit without
+/// `RENAME_EXCHANGE` had set aside when it died. Under the exclusive lock.
+pub(crate) fn sweep(root: &Root) -> Result<(), Error> {
+    put_back(root).map_err(|e| Error::io("recover", root.path_of(OLD), e))?;
+    let entries = entries(root).map_err(|e| Error::io("list store", &root.path, e))?;
+    let (leftovers, others): (Vec<_>, Vec<_>) =
+        entries.into_iter().partition(|(name, _)| is_leftover(name));
+    if leftovers.is_empty() {
+        return Ok(());
+    }
+    // A rename whose fsync failed may or may not be on disk. It is before anything is removed, so
+    // that nothing is that the disk still calls by a secret's name.
+    fsync(&root.dir).map_err(|e| Error::io("fsync", &root.path, e))?;
+    for (name, inode) in leftovers {
+        // After a power cut some file systems know one directory by two names. The secret stays.
+        if others.iter().any(|(_, other)| *other == inode) {
+            continue;
+        }
+        if let Some(_claim) = claim(root, &name) {
+            tree::remove_or_leave(root, &name);
+        }
+    }
+    Ok(())
+}
+
+fn is_leftover(name: &str) -> bool {
+    let kind = name.strip_prefix(OURS).unwrap_or_default();
+    kind.starts_with("stage.") || kind.starts_with("trash.")
+}
+
+/// Names with their inodes. A name that is not UTF-8 is none of ours, but an inode like others.
+fn entries(root: &Root) -> Result<Vec<(String, u64)>, Errno> {
+    let entry = |entry: Result<rustix::fs::DirEntry, Errno>| {
+        let entry = entry?;
+        Ok((
+            entry.file_name().to_string_lossy().into_owned(),
+            entry.ino(),
+        ))
+    };
+    Dir::read_from(&root.dir)?.map(entry).collect()
+}
+
+/// Takes the flock by which a stage says that it is alive; `None` if somebody has it.
+///
+/// Held until the directory is gone: whoever made it and was slower with the flock then finds it
+/// without its name, and makes another.
+fn claim(root: &Root, name: &str) -> Option<Option<OwnedFd>> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match openat(&root.dir, name, flags, Mode::empty()) {
+        Ok(dir) => stage::take_flock(&dir)
+            .unwrap_or(false)
+            .then_some(Some(dir)),
+        Err(Errno::NOTDIR | Errno::LOOP) => Some(None),
+        Err(_) => None,
+    }
+}
+
+/// A secret without a directory takes back the one set aside; with one, the commit was complete.
+fn put_back(root: &Root) -> Result<(), Errno> {
+    for name in set_aside(root)? {
+        // Only what decodes was put there by a commit.
+        let Some(id) = Id::from_directory_name(&name) else {
+            continue;
+        };
+        let name = id.directory_name();
+        let old = format!("{OLD}/{name}");
+        if !root.contains(&name)? {
+            rename(root, &old, &name)?;
+            fsync(&root.dir)?;
+        } else {
+            fsync(&root.dir)?;
+            tree::remove_or_leave(root, &old);
+        }
+    }
+    Ok(())
+}
+
+/// The names in `.posixage.old/`.
+pub(crate) fn set_aside(root: &Root) -> Result<Vec<Vec<u8>>, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let dir = match openat(&root.dir, OLD, flags, Mode::empty()) {
+        Ok(dir) => dir,
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(Vec::new()),
+        Err(e) => return Err(e),
+    };
+    let mut names = Vec::new();
+    for entry in Dir::read_from(&dir)? {
+        let name = entry?.file_name().to_bytes().to_vec();
+        if !name.starts_with(b".") {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}

@@ -1,0 +1,68 @@
+//! Removing a directory that has lost its name, or never had one.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::{
+    fs::{AtFlags, Dir, Mode, OFlags, openat, unlinkat},
+    io::Errno,
+};
+
+use crate::{directory::METADATA_FILE, key::KeyType, root::Root};
+
+/// How deep strange directories inside a secret are followed when it is removed.
+const MAX_DEPTH: usize = 16;
+
+/// Removes `name` from the root and all that is in it, and follows no link. What is gone already,
+/// because a sweep was faster, is fine; what cannot be removed is left to the next sweep.
+pub(crate) fn remove_or_leave(root: &Root, name: &str) {
+    if let Err(error) = remove(&root.dir, name.as_bytes(), MAX_DEPTH) {
+        tracing::warn!(path = %root.path_of(name).display(), %error, "left for the next sweep");
+    }
+}
+
+fn remove(parent: impl AsFd, name: &[u8], depth: usize) -> Result<(), Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let dir = match openat(&parent, name, flags, Mode::empty()) {
+        Ok(dir) => dir,
+        Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::NOTDIR | Errno::LOOP) => return gone(unlinkat(parent, name, AtFlags::empty())),
+        Err(e) => return Err(e),
+    };
+    // Nearly always there is nothing else, and no need to list.
+    for known in KeyType::ALL
+        .map(KeyType::file_name)
+        .into_iter()
+        .chain([METADATA_FILE])
+    {
+        match unlinkat(&dir, known, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT | Errno::ISDIR) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    match unlinkat(&parent, name, AtFlags::REMOVEDIR) {
+        Err(Errno::NOTEMPTY | Errno::EXIST) if depth > 0 => {
+            remove_content(&dir, depth - 1)?;
+            gone(unlinkat(parent, name, AtFlags::REMOVEDIR))
+        }
+        result => gone(result),
+    }
+}
+
+fn remove_content(dir: &OwnedFd, depth: usize) -> Result<(), Errno> {
+    let names: Result<Vec<_>, Errno> = Dir::read_from(dir)?
+        .map(|entry| Ok(entry?.file_name().to_owned()))
+        .collect();
+    for name in names? {
+        if !matches!(name.to_bytes(), b"." | b"..") {
+            remove(dir, name.to_bytes(), depth)?;
+        }
+    }
+    Ok(())
+}
+
+fn gone(result: Result<(), Errno>) -> Result<(), Errno> {
+    match result {
+        Err(Errno::NOENT) => Ok(()),
+        other => other,
+    }
+}
