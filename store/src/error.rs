@@ -168,12 +168,11 @@ impl Error {
             }
             Self::Key(error) => error.hint(),
             Self::Lock(error) => error.hint(),
-            Self::InsecurePermissions { path, mode } => {
-                let dir = path.is_dir();
-                debug_assert!(mode & 0o077 != 0);
-                let safe = if dir { "700" } else { "600" };
+            Self::InsecurePermissions { path, .. } => {
+                let safe = if path.is_dir() { "700" } else { "600" };
                 Some(format!("chmod {safe} {}", path.display()))
             }
+            Self::ForeignOwner { owner, .. } => Some(format!("run as user {owner}")),
             Self::Damaged { path, .. } => Some(format!(
                 "restore {} from a backup, or remove the secret",
                 path.parent().unwrap_or(path).display()
@@ -181,6 +180,9 @@ impl Error {
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     Some("free some space; the store is as it was before".into())
+                }
+                io::ErrorKind::PermissionDenied => {
+                    Some("is it another user's? ls -ld tells the owner and the mode".into())
                 }
                 io::ErrorKind::ReadOnlyFilesystem => {
                     Some("the store can be read, not written".into())

@@ -48,6 +48,7 @@ impl Keyring {
         let mut attempts = Vec::new();
         let mut damaged = None;
         for source in &self.identities {
+            tracing::debug!(%id, key = source.name(), "trying");
             let fails = |reason: &str| Attempt {
                 key: source.name().into(),
                 reason: reason.into(),

@@ -41,6 +41,7 @@ mod stage;
 mod store;
 mod sweep;
 mod tree;
+mod write;
 
 pub use age::secrecy;
 pub use builder::Builder;
@@ -55,4 +56,5 @@ pub use pattern::{MAX_PATTERN_LEN, Pattern};
 pub use posixage_lock as lock;
 pub use secret::{MAX_VALUE_LEN, Secret};
 pub use source::{KeyError, KeySource};
-pub use store::{Change, Entry, Store};
+pub use store::{Entry, Store};
+pub use write::Change;

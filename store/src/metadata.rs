@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use serde::{Deserialize, Serialize};
+
 /// The largest `metadata.json` in bytes (1 MiB).
 pub const MAX_METADATA_LEN: usize = 1 << 20;
 
@@ -10,7 +12,8 @@ pub const MAX_METADATA_LEN: usize = 1 << 20;
 ///
 /// On disk it is a JSON object of strings; a secret without metadata has `null` there. The two are
 /// different: `Some(Metadata::new())` is an empty object.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Metadata(BTreeMap<String, String>);
 
 /// Why bytes are not metadata.

@@ -1,0 +1,65 @@
+//! The commands, a file each: parse, call the library, print.
+
+mod completions;
+mod get;
+mod init;
+mod list;
+mod lock;
+mod rm;
+mod set;
+mod status;
+
+use std::process::ExitCode;
+
+use clap::{Parser, error::ErrorKind};
+
+use crate::{
+    args::{Cli, Command},
+    failure::{Code, Failure},
+    output::print,
+    settings::Settings,
+};
+
+/// Parses the command line and runs the command.
+pub(crate) fn run() -> Result<ExitCode, Failure> {
+    let Cli { global, command } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    if let Command::Completions(args) = command {
+        return completions::run(&args).map(|()| ExitCode::SUCCESS);
+    }
+    if global.verbose {
+        let level = tracing::Level::TRACE;
+        tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_writer(std::io::stderr)
+            .init();
+    }
+    let settings = Settings::resolve(global)?;
+    match command {
+        Command::Init(args) => init::run(&settings, args)?,
+        Command::Set(args) => set::run(&settings, args)?,
+        Command::Get(args) => get::run(&settings, &args)?,
+        Command::List(args) => list::run(&settings, &args)?,
+        Command::Rm(args) => rm::run(&settings, args)?,
+        Command::Status(args) => status::run(&settings, &args)?,
+        Command::Lock(args) => return lock::run(&settings, &args),
+        Command::Completions(_) => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Help and version are results; anything else is a mistake, said like every other.
+fn usage(error: &clap::Error) -> Result<ExitCode, Failure> {
+    let text = error.render().to_string();
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        eprint!("{text}");
+        return Err(Failure::silent(Code::Usage));
+    }
+    if error.use_stderr() {
+        let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
+        return Err(Failure::new(text).code(Code::Usage));
+    }
+    print(|out| out.write_all(text.as_bytes())).map(|()| ExitCode::SUCCESS)
+}

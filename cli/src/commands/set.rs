@@ -1,0 +1,146 @@
+//! `posixage set`
+
+use std::{
+    ffi::OsStr,
+    io::{self, IsTerminal, Read},
+    os::unix::ffi::OsStrExt,
+};
+
+use posixage::{Error, Id, MAX_VALUE_LEN, Metadata, Secret, secrecy::ExposeSecret};
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use crate::{
+    args::Set,
+    failure::{Code, Failure, reason},
+    keys,
+    settings::Settings,
+    terminal,
+    value::Encoding,
+};
+
+/// What `--json` reads.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Object {
+    secret: Zeroizing<String>,
+    #[serde(default)]
+    encoding: Encoding,
+    #[serde(default)]
+    metadata: Option<Metadata>,
+}
+
+pub(crate) fn run(settings: &Settings, args: Set) -> Result<(), Failure> {
+    let Target { id, value } = Target::parse(&args.id)?;
+    let store = keys::open_to_write(settings)?;
+    if !args.force {
+        // Nobody should type a value for nothing. What decides is the commit.
+        match store.metadata(&id) {
+            Err(Error::NotFound { .. }) => {}
+            Err(Error::Lock(error)) => return Err(Error::Lock(error).into()),
+            _ => return Err(Error::AlreadyExists { id }.into()),
+        }
+    }
+    let secret = if args.json {
+        from_json(&read_stdin()?)?
+    } else {
+        let value = match value {
+            Some(value) => value,
+            None if io::stdin().is_terminal() => from_prompt(&id)?,
+            None => from_stdin(args.raw)?,
+        };
+        let metadata: Metadata = args.metadata.into_iter().collect();
+        Secret::from(value).with_metadata((!metadata.is_empty()).then_some(metadata))
+    };
+    if args.force {
+        store.set(&id, &secret)?;
+    } else {
+        store.create(&id, &secret)?;
+    }
+    Ok(())
+}
+
+/// `ID` or `ID=VALUE`; an id has no `=`.
+struct Target {
+    id: Id,
+    value: Option<Zeroizing<Vec<u8>>>,
+}
+
+impl Target {
+    fn parse(argument: &OsStr) -> Result<Self, Failure> {
+        let bytes = argument.as_bytes();
+        let (id, value) = match bytes.iter().position(|b| *b == b'=') {
+            Some(at) => (&bytes[..at], Some(Zeroizing::new(bytes[at + 1..].to_vec()))),
+            None => (bytes, None),
+        };
+        match String::from_utf8_lossy(id).parse() {
+            Ok(id) => Ok(Self { id, value }),
+            Err(error) => Err(Failure::new(error)
+                .code(Code::Usage)
+                .hint("an id is made of A-Z a-z 0-9 . _ : - in components joined by /")),
+        }
+    }
+}
+
+fn from_prompt(id: &Id) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let value = terminal::ask_new(&format!("value of {id}: "))?;
+    Ok(Zeroizing::new(value.expose_secret().as_bytes().to_vec()))
+}
+
+fn from_stdin(raw: bool) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let mut value = read_stdin()?;
+    if !raw && value.ends_with(b"\n") {
+        value.pop();
+        if value.ends_with(b"\r") {
+            value.pop();
+        }
+    }
+    Ok(value)
+}
+
+fn read_stdin() -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let fails = |e: io::Error| Failure::new(format!("cannot read standard input: {}", reason(&e)));
+    let mut stdin = io::stdin().lock();
+    let mut value = Zeroizing::new(Vec::new());
+    let mut chunk = Zeroizing::new([0; 64 << 10]);
+    loop {
+        let n = match stdin.read(&mut *chunk) {
+            Ok(0) => return Ok(value),
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(fails(e)),
+        };
+        if value.len() + n > 2 * MAX_VALUE_LEN {
+            return Err(Failure::new(format!(
+                "standard input is over the limit of {MAX_VALUE_LEN} bytes"
+            )));
+        }
+        append(&mut value, &chunk[..n]);
+    }
+}
+
+/// A vector that grows by itself leaves copies of its content behind.
+fn append(value: &mut Zeroizing<Vec<u8>>, more: &[u8]) {
+    if value.capacity() - value.len() < more.len() {
+        let mut larger = Zeroizing::new(Vec::with_capacity(2 * (value.len() + more.len())));
+        larger.extend_from_slice(value);
+        *value = larger;
+    }
+    value.extend_from_slice(more);
+}
+
+fn from_json(text: &[u8]) -> Result<Secret, Failure> {
+    let object: Object = serde_json::from_slice(text).map_err(|e| {
+        // The error's own text may quote the input.
+        Failure::new(format!(
+            "standard input is not {{\"secret\":…,\"metadata\":{{…}}}} (line {}, column {})",
+            e.line(),
+            e.column()
+        ))
+    })?;
+    let value = object
+        .encoding
+        .decode(object.secret)
+        .ok_or_else(|| Failure::new("standard input says base64, and the secret is not"))?;
+    Ok(Secret::from(value).with_metadata(object.metadata))
+}

@@ -1,0 +1,153 @@
+//! `posixage status`
+
+use posixage::{
+    Error, Identity, KeySource, Pattern, Recipient, Store,
+    lock::{self, Mode},
+};
+use serde::Serialize;
+
+use crate::{
+    args::Status,
+    failure::Failure,
+    keys,
+    output::{print, print_json},
+    settings::Settings,
+};
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report {
+    store: String,
+    secrets: usize,
+    /// Whom secrets are encrypted to; null for a store that does not say so.
+    recipients: Option<Vec<String>>,
+    /// Whether they are encrypted with a password too; null likewise.
+    password: Option<bool>,
+    keys: Vec<Key>,
+    lock: Lock,
+}
+
+#[derive(Serialize)]
+struct Key {
+    name: String,
+    #[serde(rename = "type")]
+    key_type: String,
+    /// Whether it decrypts the store's secrets; null where that cannot be told without asking for a
+    /// password.
+    fits: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct Lock {
+    holders: Vec<Holder>,
+    waiters: Vec<u32>,
+    heartbeat_age_seconds: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Holder {
+    pid: u32,
+    mode: &'static str,
+    command: Option<String>,
+    stopped: bool,
+}
+
+pub(crate) fn run(settings: &Settings, args: &Status) -> Result<(), Failure> {
+    let store = keys::open_keyless(settings)?;
+    let lock = store.lock_status()?;
+    let report = report(settings, &store, &lock)?;
+    if args.json {
+        return print_json(&report);
+    }
+    print(|out| {
+        let mut line = |name: &str, text: &dyn std::fmt::Display| writeln!(out, "{name:12}{text}");
+        line("store", &report.store)?;
+        line("secrets", &report.secrets)?;
+        match &report.recipients {
+            Some(recipients) => {
+                for recipient in recipients {
+                    line("recipient", recipient)?;
+                }
+            }
+            None => line(
+                "recipients",
+                &"not written down; secrets go to the keys in use",
+            )?,
+        }
+        if report.password == Some(true) {
+            line("recipient", &"password")?;
+        }
+        for key in &report.keys {
+            let fits = match key.fits {
+                Some(true) => "fits",
+                Some(false) => "does not fit",
+                None => "not tried",
+            };
+            line("key", &format_args!("{}: {fits}", key.name))?;
+        }
+        if report.keys.is_empty() {
+            line("key", &"none")?;
+        }
+        if lock.holders.is_empty() {
+            line("lock", &"free")
+        } else {
+            line("lock", &lock)
+        }
+    })
+}
+
+fn report(settings: &Settings, store: &Store, lock: &lock::Status) -> Result<Report, Failure> {
+    let config = store.config();
+    let mut keys = Vec::new();
+    for source in keys::identities(settings)? {
+        keys.push(Key {
+            name: source.name().into(),
+            key_type: source.key_type().to_string(),
+            fits: match config {
+                Some(config) => is_recipient(&source, &config.recipients),
+                None => decrypts(settings, source),
+            },
+        });
+    }
+    Ok(Report {
+        store: store.path().display().to_string(),
+        secrets: store.count()?,
+        recipients: config.map(|c| c.recipients.iter().map(ToString::to_string).collect()),
+        password: config.map(|config| config.password),
+        keys,
+        lock: Lock {
+            holders: lock.holders.iter().map(holder).collect(),
+            waiters: lock.waiters.clone(),
+            heartbeat_age_seconds: lock.heartbeat_age.map(|age| age.as_secs()),
+        },
+    })
+}
+
+fn is_recipient(source: &KeySource<Identity>, recipients: &[Recipient]) -> Option<bool> {
+    let known = source.known_recipients()?;
+    Some(known.iter().any(|recipient| recipients.contains(recipient)))
+}
+
+/// Whether a key decrypts the first secret of a store that does not say who its recipients are.
+fn decrypts(settings: &Settings, source: KeySource<Identity>) -> Option<bool> {
+    source.known_recipients()?;
+    let store = keys::open_with(settings, source).ok()?;
+    let first = store.list(&Pattern::all()).ok()?.into_iter().next()?.id;
+    match store.get(&first) {
+        Ok(_) => Some(true),
+        Err(Error::NoKeyFits { .. }) => Some(false),
+        Err(_) => None,
+    }
+}
+
+fn holder(holder: &lock::Holder) -> Holder {
+    Holder {
+        pid: holder.pid,
+        mode: match holder.mode {
+            Mode::Shared => "shared",
+            Mode::Exclusive => "exclusive",
+        },
+        command: holder.command.clone(),
+        stopped: holder.is_stopped(),
+    }
+}

@@ -1,0 +1,142 @@
+//! How a command fails: a line, a hint, and an exit code.
+
+use std::{fmt, io, process::ExitCode};
+
+use posixage::{Error, KeyError};
+
+/// What the exit codes mean; they are part of the interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Code {
+    Other = 1,
+    Usage = 2,
+    NotFound = 3,
+    AlreadyExists = 4,
+    NoKeyFits = 5,
+    Locked = 6,
+    Damaged = 7,
+    UnsafePermissions = 8,
+}
+
+/// Why a command failed. Nothing secret is in it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    message: String,
+    hint: Option<String>,
+    code: Code,
+}
+
+impl Failure {
+    pub(crate) fn new(message: impl fmt::Display) -> Self {
+        Self {
+            message: message.to_string(),
+            hint: None,
+            code: Code::Other,
+        }
+    }
+
+    /// A failure whose lines were printed as they came up.
+    pub(crate) fn silent(code: Code) -> Self {
+        Self {
+            code,
+            ..Self::new("")
+        }
+    }
+
+    pub(crate) fn code(self, code: Code) -> Self {
+        Self { code, ..self }
+    }
+
+    pub(crate) fn exit_code(&self) -> Code {
+        self.code
+    }
+
+    pub(crate) fn hint(self, hint: impl fmt::Display) -> Self {
+        Self {
+            hint: Some(hint.to_string()),
+            ..self
+        }
+    }
+
+    pub(crate) fn print(&self) {
+        if !self.message.is_empty() {
+            eprintln!("posixage: {}", self.message);
+        }
+        if let Some(hint) = &self.hint {
+            eprintln!("hint: {hint}");
+        }
+    }
+
+    pub(crate) fn report(&self) -> ExitCode {
+        self.print();
+        ExitCode::from(self.code as u8)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let code = match &error {
+            Error::NotFound { .. } => Code::NotFound,
+            Error::AlreadyExists { .. } | Error::StoreExists { .. } => Code::AlreadyExists,
+            Error::NoKeyFits { .. } => Code::NoKeyFits,
+            Error::Lock(_) => Code::Locked,
+            Error::Damaged { .. } | Error::Config { .. } => Code::Damaged,
+            Error::InsecurePermissions { .. } | Error::ForeignOwner { .. } => {
+                Code::UnsafePermissions
+            }
+            Error::Key(error) => key_code(error),
+            _ => Code::Other,
+        };
+        let hint = match &error {
+            Error::NoKeyFits { attempts, .. } if attempts.is_empty() => Some(
+                "name a key: -i FILE, POSIXAGE_IDENTITY, or `identities` in config.toml".into(),
+            ),
+            Error::NoRecipients { .. } => Some(
+                "name a key to encrypt to, -i FILE or --password-file FILE, or write the \
+                 recipients down once: posixage init"
+                    .into(),
+            ),
+            Error::AlreadyExists { .. } => Some("--force replaces it".into()),
+            error => error.hint(),
+        };
+        Self {
+            message: error.to_string(),
+            hint,
+            code,
+        }
+    }
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        Self {
+            message: error.to_string(),
+            hint: error.hint(),
+            code: key_code(&error),
+        }
+    }
+}
+
+fn key_code(error: &KeyError) -> Code {
+    match error {
+        KeyError::InsecurePermissions { .. } => Code::UnsafePermissions,
+        KeyError::WrongPassphrase { .. } | KeyError::Unavailable(_) => Code::NoKeyFits,
+        _ => Code::Other,
+    }
+}
+
+/// The text of a system error, without its number and in lower case like the rest of the line.
+pub(crate) fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| {
+        first.to_lowercase().chain(chars).collect()
+    })
+}

@@ -1,0 +1,183 @@
+//! Opening the store with the keys of this run.
+
+use posixage::{Builder, Config, Error, Identity, KeySource, Recipient, Store, read_identity_file};
+
+use crate::{
+    failure::{Code, Failure},
+    identity, password,
+    settings::Settings,
+};
+
+/// Opens the store for what needs no key: names, metadata, removal, the lock.
+pub(crate) fn open_keyless(settings: &Settings) -> Result<Store, Failure> {
+    open(settings, builder(settings))
+}
+
+/// Opens the store to decrypt with one key.
+pub(crate) fn open_with(settings: &Settings, key: KeySource<Identity>) -> Result<Store, Failure> {
+    open(settings, builder(settings).identity(key))
+}
+
+/// Opens the store to decrypt: every key named is tried, a password last.
+pub(crate) fn open_to_read(settings: &Settings) -> Result<Store, Failure> {
+    let mut builder = builder(settings);
+    for source in identities(settings)? {
+        builder = builder.identity(source);
+    }
+    let password = password::configured(settings);
+    let password = password.unwrap_or_else(|| password::prompted("password: ", false));
+    open(settings, builder.identity(password))
+}
+
+/// Opens the store to encrypt. One at the default place is made if there is none, since nobody can
+/// mean another.
+pub(crate) fn open_to_write(settings: &Settings) -> Result<Store, Failure> {
+    if !settings.store.named && !is_made(settings)? {
+        match make_store(settings, &[], false, posixage::DEFAULT_WORK_FACTOR) {
+            Ok(made) => made.announce(settings),
+            // Somebody else was faster, and made the same.
+            Err(failure) if failure.exit_code() == Code::AlreadyExists => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    let config = open_keyless(settings)?.config().cloned();
+    let mut builder = builder(settings);
+    let needs_password = config.as_ref().is_some_and(|config| config.password);
+    if config.is_none() {
+        // Written for whoever reads here.
+        for source in identities(settings)? {
+            builder = builder.identity(source);
+        }
+    }
+    if let Some(password) = password::configured(settings) {
+        builder = builder.identity(password);
+    } else if needs_password {
+        // Twice: a secret encrypted with a slip of the finger would be lost.
+        builder = builder.identity(password::prompted("password of the store: ", true));
+    }
+    open(settings, builder)
+}
+
+/// Whether there is a store; an empty directory is one whose making was interrupted.
+fn is_made(settings: &Settings) -> Result<bool, Failure> {
+    match builder(settings).open() {
+        Ok(store) => Ok(store.config().is_some() || store.count()? > 0),
+        Err(Error::NoStore { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What [`make_store`] made.
+pub(crate) struct Made {
+    /// Whether the default identity is new.
+    pub(crate) new_identity: bool,
+    /// Whether the default identity is the store's key.
+    pub(crate) default_identity: bool,
+    pub(crate) config: Config,
+}
+
+impl Made {
+    /// Says what nobody asked for by name.
+    fn announce(&self, settings: &Settings) {
+        settings.note(format_args!(
+            "made a store at {}",
+            settings.store.path.display()
+        ));
+        if let (true, Some(path)) = (self.new_identity, &settings.default_identity) {
+            let path = path.display();
+            settings.note(format_args!(
+                "made its key at {path}; without it nothing can be read: keep a copy"
+            ));
+        }
+    }
+}
+
+/// Makes the store, encrypted to `recipients` and to the keys that are named; with none at all, to
+/// the default identity, which is made if need be.
+pub(crate) fn make_store(
+    settings: &Settings,
+    recipients: &[Recipient],
+    with_password: bool,
+    work_factor: u8,
+) -> Result<Made, Failure> {
+    // Before a key is made that nobody needs.
+    if builder(settings)
+        .open()
+        .is_ok_and(|store| store.config().is_some())
+    {
+        let path = settings.store.path.clone();
+        return Err(Error::StoreExists { path }.into());
+    }
+    let mut config = Config {
+        recipients: recipients.to_vec(),
+        password: with_password || password::configured(settings).is_some(),
+        work_factor,
+    };
+    for source in named_identities(settings)? {
+        config.recipients.extend(source.recipients()?);
+    }
+    let mut made = Made {
+        new_identity: false,
+        default_identity: config.recipients.is_empty() && !config.password,
+        config: Config::default(),
+    };
+    if made.default_identity {
+        let path = settings.default_identity.as_ref().ok_or_else(|| {
+            Failure::new("cannot tell where to keep a key: HOME is not set")
+                .hint("name one: -i FILE")
+        })?;
+        made.new_identity = identity::make(path)?;
+        config.recipients = read(settings, path)?.recipients()?;
+    }
+    Store::init(&settings.store.path, &config)?;
+    made.config = config;
+    Ok(made)
+}
+
+/// The keys to decrypt with: those named, else the default identity if it is there.
+pub(crate) fn identities(settings: &Settings) -> Result<Vec<KeySource<Identity>>, Failure> {
+    let named = named_identities(settings)?;
+    match &settings.default_identity {
+        Some(path) if named.is_empty() && path.exists() => Ok(vec![read(settings, path)?]),
+        _ => Ok(named),
+    }
+}
+
+fn named_identities(settings: &Settings) -> Result<Vec<KeySource<Identity>>, Failure> {
+    settings
+        .identities
+        .iter()
+        .map(|path| read(settings, path))
+        .collect()
+}
+
+fn read(settings: &Settings, path: &std::path::Path) -> Result<KeySource<Identity>, Failure> {
+    Ok(read_identity_file(
+        path,
+        settings.allow_insecure,
+        password::ask_passphrase,
+    )?)
+}
+
+fn builder(settings: &Settings) -> Builder {
+    let quiet = settings.quiet;
+    Store::builder(&settings.store.path)
+        .lock_wait(settings.lock_wait)
+        .allow_insecure_permissions(settings.allow_insecure)
+        .on_wait(move |status| {
+            if !quiet {
+                eprintln!("posixage: waiting for the lock: {status}");
+            }
+        })
+}
+
+fn open(settings: &Settings, builder: Builder) -> Result<Store, Failure> {
+    builder.open().map_err(|error| match error {
+        Error::NoStore { .. } if settings.store.named => {
+            let path = settings.store.path.display();
+            Failure::from(error).hint(format_args!("make one: posixage --store {path} init"))
+        }
+        Error::NoStore { .. } => Failure::from(error).hint("make one: posixage init"),
+        error => error.into(),
+    })
+}

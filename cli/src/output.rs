@@ -1,0 +1,35 @@
+//! Results, on standard output.
+
+use std::io::{self, Write};
+
+use signal_hook::{consts::SIGPIPE, low_level::emulate_default_handler};
+
+use crate::failure::{Failure, reason};
+
+/// Writes to standard output, buffered.
+///
+/// Where the reader has gone away (`posixage list | head -1`), the process dies of SIGPIPE without
+/// a word, as any Unix tool does.
+pub(crate) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match write(&mut out).and_then(|()| out.flush()) {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            if error.kind() == io::ErrorKind::BrokenPipe {
+                let _ = emulate_default_handler(SIGPIPE);
+            }
+            Err(Failure::new(format!(
+                "cannot write to standard output: {}",
+                reason(&error)
+            )))
+        }
+    }
+}
+
+/// Writes a value as one line of JSON.
+pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    print(|out| {
+        serde_json::to_writer(&mut *out, value)?;
+        out.write_all(b"\n")
+    })
+}

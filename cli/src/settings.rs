@@ -1,0 +1,118 @@
+//! What holds for this run: the command line, then the environment, then `config.toml`, then the
+//! default.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use posixage::lock::Wait;
+
+use crate::{
+    args::Global,
+    config::{Config, PasswordCommand},
+    failure::Failure,
+};
+
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) store: Place,
+    /// Key files that somebody named, in the order in which they are tried.
+    pub(crate) identities: Vec<PathBuf>,
+    /// The identity that `init` makes, and that is used if no other is named.
+    pub(crate) default_identity: Option<PathBuf>,
+    pub(crate) password_file: Option<PathBuf>,
+    pub(crate) password_command: Option<PasswordCommand>,
+    pub(crate) lock_wait: Wait,
+    pub(crate) allow_insecure: bool,
+    pub(crate) quiet: bool,
+}
+
+/// Where the store is.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) path: PathBuf,
+    /// Whether somebody named it: such a place is not made unasked.
+    pub(crate) named: bool,
+}
+
+impl Settings {
+    pub(crate) fn resolve(global: Global) -> Result<Self, Failure> {
+        let config_dir = base_dir("XDG_CONFIG_HOME", ".config");
+        let config = match &config_dir {
+            Some(dir) => Config::read(dir)?,
+            None => Config::default(),
+        };
+        let store = global
+            .store
+            .or_else(|| path_from("POSIXAGE_STORE"))
+            .or(config.store);
+        let store = match store {
+            Some(path) => Place { path, named: true },
+            None => Place {
+                path: base_dir("XDG_DATA_HOME", ".local/share").ok_or_else(no_home)?,
+                named: false,
+            },
+        };
+        let identities = [
+            global.identities,
+            paths_from("POSIXAGE_IDENTITY"),
+            config.identities,
+        ]
+        .into_iter()
+        .find(|named| !named.is_empty())
+        .unwrap_or_default();
+        let lock_wait = match global.lock_timeout {
+            timeout if timeout.is_zero() => Wait::Try,
+            timeout => Wait::For(timeout),
+        };
+        let insecure = env::var_os("POSIXAGE_ALLOW_INSECURE_PERMISSIONS");
+        Ok(Self {
+            store,
+            identities,
+            default_identity: config_dir.map(|dir| dir.join("identity.txt")),
+            password_file: global
+                .password_file
+                .or_else(|| path_from("POSIXAGE_PASSWORD_FILE")),
+            password_command: config.password_command,
+            lock_wait,
+            allow_insecure: global.allow_insecure_permissions
+                || insecure.is_some_and(|value| value == "1"),
+            quiet: global.quiet,
+        })
+    }
+
+    /// Says something that is neither a result nor an error.
+    pub(crate) fn note(&self, text: impl std::fmt::Display) {
+        if !self.quiet {
+            eprintln!("posixage: {text}");
+        }
+    }
+}
+
+fn no_home() -> Failure {
+    Failure::new("cannot tell where the store is: HOME is not set")
+        .hint("name it: --store DIR or POSIXAGE_STORE")
+}
+
+/// `posixage` below the XDG directory, or below its default in the home directory.
+fn base_dir(variable: &str, default: &str) -> Option<PathBuf> {
+    // The XDG specification: a relative path is to be ignored.
+    let base = path_from(variable).filter(|path| path.is_absolute());
+    let home = || path_from("HOME").map(|home| home.join(default));
+    Some(base.or_else(home)?.join("posixage"))
+}
+
+/// An empty variable is one that is not set.
+fn path_from(variable: &str) -> Option<PathBuf> {
+    env::var_os(variable)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+}
+
+fn paths_from(variable: &str) -> Vec<PathBuf> {
+    let value = env::var_os(variable).unwrap_or_default();
+    env::split_paths(&value)
+        .filter(|path| path != Path::new(""))
+        .collect()
+}
