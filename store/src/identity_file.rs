@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions, Permissions},
-    io::{self, Write},
+    io::{self, Read, Write},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::Path,
     sync::Arc,
@@ -43,6 +43,8 @@ where
     let bytes = private_file::read(path, allow_insecure)?;
     let name = |what: &str| format!("{what} {}", path.display());
     if bytes.starts_with(b"age-encryption.org/v1") || bytes.starts_with(b"-----BEGIN AGE") {
+        // Nobody is asked for the passphrase of what is no key file.
+        locked(&bytes, path)?;
         let path = path.to_path_buf();
         let source = KeySource::callback(KeyType::Age, name("age identity"), move || {
             let passphrase = passphrase(&path)?;
@@ -158,17 +160,26 @@ fn parse_age(text: &str, path: &Path) -> Result<Vec<Identity>, KeyError> {
     Ok(identities)
 }
 
+/// An age file that a passphrase opens.
+fn locked<'a>(bytes: &'a [u8], path: &Path) -> Result<Decryptor<impl Read + use<'a>>, KeyError> {
+    let decryptor = Decryptor::new(ArmoredReader::new(bytes))
+        .map_err(|_| KeyError::unusable(path, "is not a valid age file"))?;
+    if !decryptor.is_scrypt() {
+        return Err(KeyError::unusable(
+            path,
+            "is encrypted, but not with a passphrase",
+        ));
+    }
+    Ok(decryptor)
+}
+
 fn unlock_age(
     bytes: &[u8],
     path: &Path,
     passphrase: SecretString,
 ) -> Result<Vec<Identity>, KeyError> {
     let unusable = |reason: &str| KeyError::unusable(path, reason);
-    let decryptor = Decryptor::new(ArmoredReader::new(bytes))
-        .map_err(|_| unusable("is not a valid age file"))?;
-    if !decryptor.is_scrypt() {
-        return Err(unusable("is encrypted, but not with a passphrase"));
-    }
+    let decryptor = locked(bytes, path)?;
     let text = cipher::decrypt_scrypt(decryptor, passphrase, bytes.len()).map_err(|e| match e {
         DecryptError::DecryptionFailed | DecryptError::NoMatchingKeys => {
             KeyError::WrongPassphrase { path: path.into() }

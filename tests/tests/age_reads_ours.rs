@@ -8,7 +8,9 @@ use std::{
 };
 
 use posixage::{Config, KeyType, Password, Secret, Store};
-use posixage_tests::{Program, Sandbox, Terminal, age, burner::Burners, golden, keys, shape, tools};
+use posixage_tests::{
+    Program, Sandbox, Terminal, age, burner::Burners, golden, keys, shape, tools,
+};
 
 const VALUE: &[u8] = b"any bytes: \0\xff\r\n";
 
@@ -35,7 +37,10 @@ fn age_reads_values_of_every_length_around_its_chunks() {
 fn age_reads_each_of_three_copies_with_its_own_key() {
     let sandbox = Sandbox::new();
     let recipients = ["ssh-ed25519.pub", "ssh-rsa.pub"].map(|name| {
-        fs::read_to_string(golden::key(&sandbox, name)).unwrap().trim().to_owned()
+        fs::read_to_string(golden::key(&sandbox, name))
+            .unwrap()
+            .trim()
+            .to_owned()
     });
     let age_key = golden::key(&sandbox, "age-1.txt");
     let password_file = golden::key(&sandbox, "password.txt");
@@ -45,7 +50,9 @@ fn age_reads_each_of_three_copies_with_its_own_key() {
         init = init.args(["--recipient", recipient]);
     }
     init.run().succeeds();
-    let set = sandbox.posixage(["set", "--raw", "x", "--password-file"]).arg(&password_file);
+    let set = sandbox
+        .posixage(["set", "--raw", "x", "--password-file"])
+        .arg(&password_file);
     set.input(VALUE).run().succeeds();
 
     let file = |key_type| age::ciphertext(&sandbox.store(), "x", key_type);
@@ -57,7 +64,10 @@ fn age_reads_each_of_three_copies_with_its_own_key() {
     let password = fs::read_to_string(&password_file).unwrap();
     let output = sandbox.path().join("by-password");
     let pass = file(KeyType::Password);
-    assert_eq!(age::decrypt_with_password(password.trim(), &pass, &output), VALUE);
+    assert_eq!(
+        age::decrypt_with_password(password.trim(), &pass, &output),
+        VALUE
+    );
     assert_eq!(work_factor(&pass), 12);
 
     // And we read it with each, too.
@@ -67,7 +77,10 @@ fn age_reads_each_of_three_copies_with_its_own_key() {
         ("-i", "ssh-rsa"),
         ("--password-file", "password.txt"),
     ] {
-        let get = sandbox.posixage(["get", "x", flag]).arg(golden::key(&sandbox, key)).run();
+        let get = sandbox
+            .posixage(["get", "x", flag])
+            .arg(golden::key(&sandbox, key))
+            .run();
         assert_eq!(get.succeeds_silently().stdout, VALUE, "{key}");
     }
 }
@@ -82,7 +95,11 @@ fn age_reads_what_was_written_for_keys_behind_a_passphrase() {
     init.run().succeeds();
     sandbox.set("x", VALUE);
     for (name, _) in keys::LOCKED {
-        let key_type = if name.starts_with("ssh") { KeyType::Ssh } else { KeyType::Age };
+        let key_type = if name.starts_with("ssh") {
+            KeyType::Ssh
+        } else {
+            KeyType::Age
+        };
         let output = sandbox.path().join(name);
         let age = Program::new(tools::need("age", "age"))
             .args(["-d", "-o"])
@@ -107,10 +124,17 @@ fn work_factor(file: &Path) -> u32 {
 }
 
 fn password_store(path: &Path, work_factor: u8) -> Store {
-    let config = Config { password: true, work_factor, ..Config::default() };
+    let config = Config {
+        password: true,
+        work_factor,
+        ..Config::default()
+    };
     Store::init(path, &config).expect("init");
     let password = Password::new("the password").expect("not empty");
-    Store::builder(path).identity(password).open().expect("open")
+    Store::builder(path)
+        .identity(password)
+        .open()
+        .expect("open")
 }
 
 #[test]
@@ -119,11 +143,16 @@ fn the_scrypt_work_factor_is_18_on_a_busy_machine_too() {
     let path = dir.path().join("store");
     let store = password_store(&path, Config::default().work_factor);
     let busy = Burners::start();
-    store.create(&"x".parse().unwrap(), &Secret::new("value")).unwrap();
+    store
+        .create(&"x".parse().unwrap(), &Secret::new("value"))
+        .unwrap();
     // Nor is it too much work for a machine that has become slow.
     assert_eq!(store.get(&"x".parse().unwrap()).unwrap().expose(), b"value");
     drop(busy);
-    assert_eq!(work_factor(&age::ciphertext(&path, "x", KeyType::Password)), 18);
+    assert_eq!(
+        work_factor(&age::ciphertext(&path, "x", KeyType::Password)),
+        18
+    );
 }
 
 #[test]
@@ -133,20 +162,30 @@ fn the_scrypt_work_factor_of_the_binary_is_18_unless_asked_otherwise() {
     let busy = Burners::start();
     for (name, asked) in [("default", None), ("low", Some("1")), ("ten", Some("10"))] {
         let store = sandbox.path().join(name);
-        let mut init = sandbox.posixage(["init", "--password", "--store"]).arg(&store);
+        let mut init = sandbox
+            .posixage(["init", "--password", "--store"])
+            .arg(&store);
         if let Some(factor) = asked {
             init = init.args(["--scrypt-work-factor", factor]);
         }
         init.run().succeeds();
-        let set = sandbox.posixage(["set", "x", "--password-file"]).arg(&password);
-        set.arg("--store").arg(&store).input("value").run().succeeds();
+        let set = sandbox
+            .posixage(["set", "x", "--password-file"])
+            .arg(&password);
+        set.arg("--store")
+            .arg(&store)
+            .input("value")
+            .run()
+            .succeeds();
         let factor = work_factor(&age::ciphertext(&store, "x", KeyType::Password));
         assert_eq!(factor.to_string(), asked.unwrap_or("18"));
     }
     drop(busy);
     for bad in ["0", "23", "64", "-1", "many"] {
         let store = sandbox.path().join("bad");
-        let init = sandbox.posixage(["init", "--password", "--store"]).arg(&store);
+        let init = sandbox
+            .posixage(["init", "--password", "--store"])
+            .arg(&store);
         let output = init.arg(format!("--scrypt-work-factor={bad}")).run();
         assert!(!output.status.success(), "{bad}: {output:?}");
         assert!(!store.exists(), "{bad}");
@@ -171,7 +210,10 @@ fn modes_are_0700_and_0600_whatever_the_umask() {
             run(&["rm", "gone"]).succeeds();
             assert_eq!(run(&["get", "a"]).succeeds().out(), "v", "umask {umask}");
             shape::assert_store(&sandbox.store(), ["a", "a/b"]);
-            let mode = fs::metadata(sandbox.identity()).unwrap().permissions().mode();
+            let mode = fs::metadata(sandbox.identity())
+                .unwrap()
+                .permissions()
+                .mode();
             assert_eq!(mode, 0o100_600, "umask {umask}");
         }
     }
@@ -182,7 +224,11 @@ fn first_use_works_and_is_private_whatever_the_umask() {
     for umask in ["000", "022", "077", "0777"] {
         let sandbox = Sandbox::ordinary();
         let script = format!(r#"umask {umask}; exec "$@""#);
-        let set = sandbox.posixage(["set", "a"]).in_shell(&script).input("v").run();
+        let set = sandbox
+            .posixage(["set", "a"])
+            .in_shell(&script)
+            .input("v")
+            .run();
         set.succeeds();
         let get = sandbox.posixage(["get", "a"]).in_shell(&script).run();
         assert_eq!(get.succeeds_silently().out(), "v", "umask {umask}");
@@ -200,8 +246,15 @@ fn modes_are_0700_and_0600_whatever_an_acl_or_setgid_directory_hands_down() {
     let above = sandbox.directory("above");
     fs::set_permissions(&above, fs::Permissions::from_mode(0o2777)).unwrap();
     let store = above.join("store");
-    sandbox.posixage(["init", "--store"]).arg(&store).run().succeeds();
-    let set = sandbox.posixage(["set", "a", "--store"]).arg(&store).input("v");
+    sandbox
+        .posixage(["init", "--store"])
+        .arg(&store)
+        .run()
+        .succeeds();
+    let set = sandbox
+        .posixage(["set", "a", "--store"])
+        .arg(&store)
+        .input("v");
     set.run().succeeds();
     for path in posixage_tests::tree::walk(&store) {
         let mode = fs::symlink_metadata(&path).unwrap().mode();

@@ -34,12 +34,20 @@ fn open(sandbox: &Sandbox, store: &Path, key: &str) -> Store {
 }
 
 fn key_flag(key: &str) -> &'static str {
-    if key == "password.txt" { "--password-file" } else { "-i" }
+    if key == "password.txt" {
+        "--password-file"
+    } else {
+        "-i"
+    }
 }
 
 fn with_key(sandbox: &Sandbox, store: &Path, key: &str) -> Program {
     let path = golden::key(sandbox, key);
-    sandbox.posixage(["--store"]).arg(store).arg(key_flag(key)).arg(path)
+    sandbox
+        .posixage(["--store"])
+        .arg(store)
+        .arg(key_flag(key))
+        .arg(path)
 }
 
 #[test]
@@ -63,11 +71,16 @@ fn library_reads_each_secret_with_each_key_that_fits() {
                 .collect();
             assert_eq!(filtered, ids(name), "{name} {key}");
         }
-        let listed = open(&sandbox, &path, keys[0]).list(&Pattern::all()).unwrap();
+        let listed = open(&sandbox, &path, keys[0])
+            .list(&Pattern::all())
+            .unwrap();
         let listed_ids: Vec<Id> = listed.iter().map(|entry| entry.id.clone()).collect();
         assert_eq!(listed_ids, ids(name));
         for expected in golden::expected_in(name) {
-            let entry = listed.iter().find(|e| e.id.as_str() == expected.id).unwrap();
+            let entry = listed
+                .iter()
+                .find(|e| e.id.as_str() == expected.id)
+                .unwrap();
             assert_metadata(&expected, entry.metadata.as_ref().unwrap().as_ref());
         }
     }
@@ -79,12 +92,19 @@ fn library_reads_each_secret_with_each_key_that_fits() {
 fn assert_metadata(expected: &Expected, metadata: Option<&posixage::Metadata>) {
     let metadata: Option<BTreeMap<String, String>> =
         metadata.map(|m| m.iter().map(|(k, v)| (k.into(), v.into())).collect());
-    assert_eq!(metadata, expected.metadata, "{} {}", expected.store, expected.id);
+    assert_eq!(
+        metadata, expected.metadata,
+        "{} {}",
+        expected.store, expected.id
+    );
 }
 
 fn ids(store: &str) -> Vec<Id> {
     let expected = golden::expected_in(store);
-    let mut ids: Vec<Id> = expected.iter().map(|e| e.id.parse().expect("an id")).collect();
+    let mut ids: Vec<Id> = expected
+        .iter()
+        .map(|e| e.id.parse().expect("an id"))
+        .collect();
     ids.sort();
     ids
 }
@@ -101,7 +121,9 @@ fn binary_reads_each_secret_with_each_key_that_fits() {
                 let get = posixage().args(["get", "--", &expected.id]).run();
                 expected.assert_value(&get.succeeds_silently().stdout);
 
-                let metadata = posixage().args(["get", "--metadata", "--", &expected.id]).run();
+                let metadata = posixage()
+                    .args(["get", "--metadata", "--", &expected.id])
+                    .run();
                 let json = metadata.succeeds_silently().stdout;
                 let metadata: Option<BTreeMap<String, String>> =
                     serde_json::from_slice(&json).unwrap();
@@ -139,9 +161,14 @@ fn binary_says_of_a_key_that_does_not_fit_that_it_does_not_fit() {
     for (name, fitting) in STORES {
         let store = golden::store(&sandbox, name);
         for key in KEYS.into_iter().filter(|key| !fitting.contains(key)) {
-            let get = with_key(&sandbox, &store, key).args(["get", "github/token"]).run();
+            let get = with_key(&sandbox, &store, key)
+                .args(["get", "github/token"])
+                .run();
             let error = get.fails(5).says(["no key fits", "github/token"]).err();
-            assert!(!error.contains("no secret") && !error.contains("not found"), "{error}");
+            assert!(
+                !error.contains("no secret") && !error.contains("not found"),
+                "{error}"
+            );
         }
     }
 }
@@ -176,11 +203,32 @@ fn the_password_is_read_from_each_place_that_may_hold_it() {
     let get = || sandbox.posixage(["get", "a", "--store"]).arg(&store);
 
     let a = "1";
-    assert_eq!(get().env("POSIXAGE_PASSWORD", password.trim()).run().succeeds_silently().out(), a);
+    assert_eq!(
+        get()
+            .env("POSIXAGE_PASSWORD", password.trim())
+            .run()
+            .succeeds_silently()
+            .out(),
+        a
+    );
     // White space around a password is no part of it.
     let padded = format!(" {}\t", password.trim());
-    assert_eq!(get().env("POSIXAGE_PASSWORD", padded).run().succeeds_silently().out(), a);
-    assert_eq!(get().env("POSIXAGE_PASSWORD_FILE", &file).run().succeeds_silently().out(), a);
+    assert_eq!(
+        get()
+            .env("POSIXAGE_PASSWORD", padded)
+            .run()
+            .succeeds_silently()
+            .out(),
+        a
+    );
+    assert_eq!(
+        get()
+            .env("POSIXAGE_PASSWORD_FILE", &file)
+            .run()
+            .succeeds_silently()
+            .out(),
+        a
+    );
 
     let quoted = file.to_str().unwrap();
     sandbox.config(&format!("password-command = \"cat {quoted}\"\n"));
@@ -198,19 +246,37 @@ fn what_we_add_to_a_store_of_the_reference_is_for_the_keys_in_use_and_leaves_the
         }
         let store = golden::store(&sandbox, name);
         let before = Snapshot::of(&store);
-        let mut set = sandbox.posixage(["set", "new/secret", "--store"]).arg(&store).input("fresh");
+        let mut set = sandbox
+            .posixage(["set", "new/secret", "--store"])
+            .arg(&store)
+            .input("fresh");
         for key in keys {
             set = set.arg(key_flag(key)).arg(golden::key(&sandbox, key));
         }
         set.run().succeeds();
         for key in keys {
-            let get = |id: &str| with_key(&sandbox, &store, key).args(["get", "--", id]).run();
-            assert_eq!(get("new/secret").succeeds_silently().out(), "fresh", "{name} {key}");
+            let get = |id: &str| {
+                with_key(&sandbox, &store, key)
+                    .args(["get", "--", id])
+                    .run()
+            };
+            assert_eq!(
+                get("new/secret").succeeds_silently().out(),
+                "fresh",
+                "{name} {key}"
+            );
             for expected in golden::expected_in(name) {
                 expected.assert_value(&get(&expected.id).succeeds_silently().stdout);
             }
         }
-        with_key(&sandbox, &store, keys[0]).args(["rm", "new/secret"]).run().succeeds();
-        assert_eq!(Snapshot::of(&store).paths().count(), before.paths().count(), "{name}");
+        with_key(&sandbox, &store, keys[0])
+            .args(["rm", "new/secret"])
+            .run()
+            .succeeds();
+        assert_eq!(
+            Snapshot::of(&store).paths().count(),
+            before.paths().count(),
+            "{name}"
+        );
     }
 }

@@ -16,7 +16,9 @@ trait WithKeys {
 
 impl WithKeys for Program {
     fn with_keys(self, sandbox: &Sandbox, keys: &[&str]) -> Self {
-        keys.iter().fold(self, |program, key| program.arg("-i").arg(golden::key(sandbox, key)))
+        keys.iter().fold(self, |program, key| {
+            program.arg("-i").arg(golden::key(sandbox, key))
+        })
     }
 }
 
@@ -24,11 +26,15 @@ impl WithKeys for Program {
 fn the_second_of_two_key_files_is_used_when_the_first_does_not_fit() {
     for first in ["age-stranger.txt", "age-2.txt", "ssh-ed25519", "ssh-rsa"] {
         let sandbox = Sandbox::new();
-        let output = get(&sandbox, "age").with_keys(&sandbox, &[first, "age-1.txt"]).run();
+        let output = get(&sandbox, "age")
+            .with_keys(&sandbox, &[first, "age-1.txt"])
+            .run();
         assert_eq!(output.succeeds_silently().out(), "1", "{first}");
     }
     let sandbox = Sandbox::new();
-    let output = get(&sandbox, "ssh-rsa").with_keys(&sandbox, &["ssh-ed25519", "ssh-rsa"]).run();
+    let output = get(&sandbox, "ssh-rsa")
+        .with_keys(&sandbox, &["ssh-ed25519", "ssh-rsa"])
+        .run();
     assert_eq!(output.succeeds_silently().out(), "1");
 }
 
@@ -83,12 +89,29 @@ fn keys_named_on_the_command_line_win_over_the_environment_and_that_over_the_fil
     };
     sandbox.config(&format!("identities = [\"{stranger}\", \"{fits}\"]\n"));
     assert_eq!(sandbox_get().run().succeeds_silently().out(), "1");
-    sandbox_get().env("POSIXAGE_IDENTITY", &stranger).run().fails(5);
-    sandbox_get().env("POSIXAGE_IDENTITY", &fits).args(["-i", &stranger]).run().fails(5);
-    let output = sandbox_get().env("POSIXAGE_IDENTITY", &stranger).args(["-i", &fits]).run();
+    sandbox_get()
+        .env("POSIXAGE_IDENTITY", &stranger)
+        .run()
+        .fails(5);
+    sandbox_get()
+        .env("POSIXAGE_IDENTITY", &fits)
+        .args(["-i", &stranger])
+        .run()
+        .fails(5);
+    let output = sandbox_get()
+        .env("POSIXAGE_IDENTITY", &stranger)
+        .args(["-i", &fits])
+        .run();
     assert_eq!(output.succeeds_silently().out(), "1");
     // A variable that is empty is one that is not set.
-    assert_eq!(sandbox_get().env("POSIXAGE_IDENTITY", "").run().succeeds_silently().out(), "1");
+    assert_eq!(
+        sandbox_get()
+            .env("POSIXAGE_IDENTITY", "")
+            .run()
+            .succeeds_silently()
+            .out(),
+        "1"
+    );
 }
 
 #[test]
@@ -98,7 +121,12 @@ fn keys_that_are_named_take_the_place_of_the_default_identity() {
     let stranger = golden::key(&sandbox, "age-stranger.txt");
     let get = || sandbox.posixage(["get", "x"]);
     assert_eq!(get().run().succeeds_silently().out(), "value");
-    get().arg("-i").arg(stranger).run().fails(5).says(["age-stranger.txt"]);
+    get()
+        .arg("-i")
+        .arg(stranger)
+        .run()
+        .fails(5)
+        .says(["age-stranger.txt"]);
 }
 
 #[test]
@@ -110,9 +138,16 @@ fn the_store_named_on_the_command_line_wins_over_the_environment_and_that_over_t
             name => sandbox.home().join(name),
         };
         if name != "default" {
-            sandbox.posixage(["init", "--store"]).arg(&store).run().succeeds();
+            sandbox
+                .posixage(["init", "--store"])
+                .arg(&store)
+                .run()
+                .succeeds();
         }
-        let set = sandbox.posixage(["set", "x", "--store"]).arg(&store).input(name);
+        let set = sandbox
+            .posixage(["set", "x", "--store"])
+            .arg(&store)
+            .input(name);
         set.run().succeeds();
     }
     let place = |name| sandbox.home().join(name).to_str().unwrap().to_owned();
@@ -129,10 +164,16 @@ fn the_store_named_on_the_command_line_wins_over_the_environment_and_that_over_t
 #[test]
 fn xdg_directories_are_where_they_say() {
     let sandbox = Sandbox::new();
-    let (config, data) = (sandbox.directory("xdg/config"), sandbox.directory("xdg/data"));
+    let (config, data) = (
+        sandbox.directory("xdg/config"),
+        sandbox.directory("xdg/data"),
+    );
     let posixage = |args: &[&str]| {
         let program = sandbox.posixage(args).input("value");
-        program.env("XDG_CONFIG_HOME", &config).env("XDG_DATA_HOME", &data).run()
+        program
+            .env("XDG_CONFIG_HOME", &config)
+            .env("XDG_DATA_HOME", &data)
+            .run()
     };
     posixage(&["set", "x"]).succeeds();
     assert_eq!(posixage(&["get", "x"]).succeeds_silently().out(), "value");
@@ -140,7 +181,10 @@ fn xdg_directories_are_where_they_say() {
     assert!(data.join("posixage/.posixage.toml").is_file());
     assert!(!sandbox.home().join(".config").exists() && !sandbox.home().join(".local").exists());
     // The specification: a relative path is to be ignored.
-    let relative = sandbox.posixage(["get", "x"]).env("XDG_DATA_HOME", "relative").run();
+    let relative = sandbox
+        .posixage(["get", "x"])
+        .env("XDG_DATA_HOME", "relative")
+        .run();
     relative.fails(1).says([sandbox.store().to_str().unwrap()]);
 }
 
@@ -151,11 +195,22 @@ fn an_error_about_keys_says_what_was_tried_and_why_each_failed() {
         .with_keys(&sandbox, &["age-stranger.txt", "ssh-rsa"])
         .env("POSIXAGE_PASSWORD", "wrong")
         .run();
-    let said = ["age-stranger.txt", "ssh-rsa", "not a recipient", "wrong password", " a"];
+    let said = [
+        "age-stranger.txt",
+        "ssh-rsa",
+        "not a recipient",
+        "wrong password",
+        " a",
+    ];
     output.fails(5).says(said);
-    let output = get(&sandbox, "ssh-rsa").with_keys(&sandbox, &["age-1.txt"]).run();
+    let output = get(&sandbox, "ssh-rsa")
+        .with_keys(&sandbox, &["age-1.txt"])
+        .run();
     output.fails(5).says(["age-1.txt", "ssh"]);
-    let none = sandbox.posixage(["get", "a", "--store"]).arg(sandbox.path().join("ssh-rsa")).run();
+    let none = sandbox
+        .posixage(["get", "a", "--store"])
+        .arg(sandbox.path().join("ssh-rsa"))
+        .run();
     assert!(!none.fails(5).hint().is_empty());
 }
 
@@ -205,9 +260,14 @@ fn a_key_file_that_others_can_read_is_refused_unless_told_otherwise() {
         assert!(refused.hint().contains("chmod 600"));
         let allowed = get.clone().arg("--allow-insecure-permissions").run();
         assert_eq!(allowed.succeeds_silently().out(), "1");
-        let allowed = get.clone().env("POSIXAGE_ALLOW_INSECURE_PERMISSIONS", "1").run();
+        let allowed = get
+            .clone()
+            .env("POSIXAGE_ALLOW_INSECURE_PERMISSIONS", "1")
+            .run();
         assert_eq!(allowed.succeeds_silently().out(), "1");
-        get.env("POSIXAGE_ALLOW_INSECURE_PERMISSIONS", "0").run().fails(8);
+        get.env("POSIXAGE_ALLOW_INSECURE_PERMISSIONS", "0")
+            .run()
+            .fails(8);
     }
 }
 
@@ -243,7 +303,10 @@ fn a_wrong_passphrase_is_said_to_be_wrong() {
         let mut terminal = Terminal::start(sandbox.posixage(["get", "x", "-i"]).arg(&key));
         terminal.answers("passphrase", "not the passphrase");
         let end = terminal.wait().exits(5);
-        assert!(end.screen.contains("wrong passphrase") && end.screen.contains(name), "{end:?}");
+        assert!(
+            end.screen.contains("wrong passphrase") && end.screen.contains(name),
+            "{end:?}"
+        );
         assert!(!end.screen.contains("no secret"), "{end:?}");
     }
 }
@@ -264,14 +327,20 @@ fn nobody_is_asked_to_unlock_a_key_that_is_not_needed() {
     // Each would be a prompt, and without a terminal an error.
     let fits = golden::key(&sandbox, "age-1.txt");
     let store = golden::store(&sandbox, "age");
-    let mut get = sandbox.posixage(["get", "a", "--store"]).arg(&store).arg("-i").arg(&fits);
+    let mut get = sandbox
+        .posixage(["get", "a", "--store"])
+        .arg(&store)
+        .arg("-i")
+        .arg(&fits);
     for (name, _) in keys::LOCKED {
         get = get.arg("-i").arg(keys::locked(&sandbox, name));
     }
     assert_eq!(get.run().succeeds_silently().out(), "1");
 
     // An SSH key tells without being unlocked that it does not fit.
-    let mut get = sandbox.posixage(["get", "a", "--store"]).arg(golden::store(&sandbox, "ssh-rsa"));
+    let mut get = sandbox
+        .posixage(["get", "a", "--store"])
+        .arg(golden::store(&sandbox, "ssh-rsa"));
     for name in ["ssh-ed25519-locked", "ssh-rsa-locked"] {
         get = get.arg("-i").arg(keys::locked(&sandbox, name));
     }
@@ -281,6 +350,11 @@ fn nobody_is_asked_to_unlock_a_key_that_is_not_needed() {
     // To list, to see metadata and to remove takes no key at all.
     let key = keys::locked(&sandbox, "age-locked");
     for args in [&["list"][..], &["get", "--metadata", "x"], &["rm", "x"]] {
-        sandbox.posixage(args).arg("-i").arg(&key).run().succeeds_silently();
+        sandbox
+            .posixage(args)
+            .arg("-i")
+            .arg(&key)
+            .run()
+            .succeeds_silently();
     }
 }

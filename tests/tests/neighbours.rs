@@ -36,18 +36,31 @@ fn strange_store(sandbox: &Sandbox) -> PathBuf {
     file("README");
     file("a file named like a secret".replace(' ', "-").as_str());
     file(".posixage.notes");
-    file(&format!("{}/secretpass.tmp", "a".parse::<Id>().expect("an id").directory_name()));
-    file(&format!("{}/secretage~", "a".parse::<Id>().expect("an id").directory_name()));
+    file(&format!(
+        "{}/secretpass.tmp",
+        "a".parse::<Id>().expect("an id").directory_name()
+    ));
+    file(&format!(
+        "{}/secretage~",
+        "a".parse::<Id>().expect("an id").directory_name()
+    ));
     fifo(&store.join("pipe"));
     symlink("/nowhere", store.join("dangling")).expect("make a link");
     sandbox.directory(Path::new("age").join("foo".parse::<Id>().expect("an id").directory_name()));
-    let lock = File::options().write(true).open(store.join(".posixage.lock")).expect("the lock");
-    lock.set_modified(SystemTime::UNIX_EPOCH + STALE).expect("make it stale");
+    let lock = File::options()
+        .write(true)
+        .open(store.join(".posixage.lock"))
+        .expect("the lock");
+    lock.set_modified(SystemTime::UNIX_EPOCH + STALE)
+        .expect("make it stale");
     store
 }
 
 fn sorted_ids() -> Vec<String> {
-    let mut ids: Vec<String> = golden::expected_in("age").into_iter().map(|e| e.id).collect();
+    let mut ids: Vec<String> = golden::expected_in("age")
+        .into_iter()
+        .map(|e| e.id)
+        .collect();
     ids.sort();
     ids
 }
@@ -81,15 +94,27 @@ fn the_library_lists_and_reads_all_but_the_broken_one() {
     let ids: Vec<&String> = whole.iter().map(|(id, _)| id).collect();
     assert_eq!(ids, sorted_ids().iter().collect::<Vec<_>>());
     for (id, secret) in &whole {
-        let expected = golden::expected_in("age").into_iter().find(|e| e.id == *id).unwrap();
+        let expected = golden::expected_in("age")
+            .into_iter()
+            .find(|e| e.id == *id)
+            .unwrap();
         expected.assert_value(secret.expose());
     }
-    assert!(matches!(&broken[..], [(id, Error::Damaged { .. })] if id == "foo"), "{broken:?}");
+    assert!(
+        matches!(&broken[..], [(id, Error::Damaged { .. })] if id == "foo"),
+        "{broken:?}"
+    );
 
     let entries = store.list(&Pattern::all()).unwrap();
-    let failed: Vec<&str> =
-        entries.iter().filter(|e| e.metadata.is_err()).map(|e| e.id.as_str()).collect();
-    assert_eq!((entries.len(), failed), (sorted_ids().len() + 1, vec!["foo"]));
+    let failed: Vec<&str> = entries
+        .iter()
+        .filter(|e| e.metadata.is_err())
+        .map(|e| e.id.as_str())
+        .collect();
+    assert_eq!(
+        (entries.len(), failed),
+        (sorted_ids().len() + 1, vec!["foo"])
+    );
     assert_eq!(Snapshot::of(&path), before);
 }
 
@@ -101,15 +126,26 @@ fn the_binary_lists_and_reads_all_but_the_broken_one() {
 
     let list = posixage(&sandbox, &store).arg("list").run().complains(7);
     assert_eq!(list.out(), sorted_ids().join("\n") + "\n");
-    let errors: Vec<String> =
-        list.err().lines().filter(|l| l.starts_with("posixage: ")).map(String::from).collect();
-    assert!(matches!(&errors[..], [error] if error.contains(" foo ")), "{list:?}");
+    let errors: Vec<String> = list
+        .err()
+        .lines()
+        .filter(|l| l.starts_with("posixage: "))
+        .map(String::from)
+        .collect();
+    assert!(
+        matches!(&errors[..], [error] if error.contains(" foo ")),
+        "{list:?}"
+    );
 
     for expected in golden::expected_in("age") {
-        let value = get(&sandbox, &store, &expected.id).succeeds_silently().stdout;
+        let value = get(&sandbox, &store, &expected.id)
+            .succeeds_silently()
+            .stdout;
         expected.assert_value(&value);
     }
-    let error = get(&sandbox, &store, "foo").fails(7).says(["foo", "metadata.json"]);
+    let error = get(&sandbox, &store, "foo")
+        .fails(7)
+        .says(["foo", "metadata.json"]);
     assert!(!error.hint().is_empty());
     assert_eq!(Snapshot::of(&store), before);
 }
@@ -119,9 +155,20 @@ fn writing_beside_strange_neighbours_leaves_them_alone() {
     let sandbox = Sandbox::new();
     let store = strange_store(&sandbox);
     let before = Snapshot::of(&store);
-    posixage(&sandbox, &store).args(["set", "new"]).input("value").run().succeeds();
-    posixage(&sandbox, &store).args(["set", "--force", "new"]).input("value").run().succeeds();
-    posixage(&sandbox, &store).args(["rm", "new"]).run().succeeds();
+    posixage(&sandbox, &store)
+        .args(["set", "new"])
+        .input("value")
+        .run()
+        .succeeds();
+    posixage(&sandbox, &store)
+        .args(["set", "--force", "new"])
+        .input("value")
+        .run()
+        .succeeds();
+    posixage(&sandbox, &store)
+        .args(["rm", "new"])
+        .run()
+        .succeeds();
     assert_eq!(Snapshot::of(&store), before);
 }
 
@@ -129,13 +176,30 @@ fn writing_beside_strange_neighbours_leaves_them_alone() {
 fn a_secret_with_strange_files_in_it_can_be_replaced_and_removed() {
     let sandbox = Sandbox::new();
     let store = strange_store(&sandbox);
-    posixage(&sandbox, &store).args(["set", "--force", "a"]).input("new").run().succeeds();
+    posixage(&sandbox, &store)
+        .args(["set", "--force", "a"])
+        .input("new")
+        .run()
+        .succeeds();
     assert_eq!(get(&sandbox, &store, "a").succeeds_silently().out(), "new");
     // The broken one can be mended, and removed.
-    posixage(&sandbox, &store).args(["set", "--force", "foo"]).input("mended").run().succeeds();
-    assert_eq!(get(&sandbox, &store, "foo").succeeds_silently().out(), "mended");
-    posixage(&sandbox, &store).args(["rm", "foo", "a"]).run().succeeds();
-    let list = posixage(&sandbox, &store).arg("list").run().succeeds_silently();
+    posixage(&sandbox, &store)
+        .args(["set", "--force", "foo"])
+        .input("mended")
+        .run()
+        .succeeds();
+    assert_eq!(
+        get(&sandbox, &store, "foo").succeeds_silently().out(),
+        "mended"
+    );
+    posixage(&sandbox, &store)
+        .args(["rm", "foo", "a"])
+        .run()
+        .succeeds();
+    let list = posixage(&sandbox, &store)
+        .arg("list")
+        .run()
+        .succeeds_silently();
     assert!(!list.out().lines().any(|id| id == "foo" || id == "a"));
 }
 
@@ -143,18 +207,28 @@ fn a_secret_with_strange_files_in_it_can_be_replaced_and_removed() {
 type Harm = (&'static str, fn(&Path));
 
 const HARMS: [Harm; 16] = [
-    ("empty ciphertext", |dir| fs::write(dir.join("secretage"), "").expect("write")),
-    ("foreign ciphertext", |dir| fs::write(dir.join("secretage"), "hello\n").expect("write")),
+    ("empty ciphertext", |dir| {
+        fs::write(dir.join("secretage"), "").expect("write")
+    }),
+    ("foreign ciphertext", |dir| {
+        fs::write(dir.join("secretage"), "hello\n").expect("write")
+    }),
     ("truncated header", |dir| cut(&dir.join("secretage"), 60)),
-    ("truncated payload", |dir| cut_end(&dir.join("secretage"), 1)),
+    ("truncated payload", |dir| {
+        cut_end(&dir.join("secretage"), 1)
+    }),
     ("no payload", |dir| cut_end(&dir.join("secretage"), 40 + 16)),
     ("trailing byte", |dir| {
         let mut bytes = fs::read(dir.join("secretage")).expect("read");
         bytes.push(0);
         fs::write(dir.join("secretage"), bytes).expect("write");
     }),
-    ("bit flipped in the payload", |dir| flip(&dir.join("secretage"), -1)),
-    ("bit flipped in the MAC", |dir| flip(&dir.join("secretage"), -(40 + 16 + 16 + 5))),
+    ("bit flipped in the payload", |dir| {
+        flip(&dir.join("secretage"), -1)
+    }),
+    ("bit flipped in the MAC", |dir| {
+        flip(&dir.join("secretage"), -(40 + 16 + 16 + 5))
+    }),
     ("ciphertext is a directory", |dir| {
         fs::remove_file(dir.join("secretage")).expect("remove");
         fs::create_dir(dir.join("secretage")).expect("make");
@@ -168,20 +242,31 @@ const HARMS: [Harm; 16] = [
         fs::remove_file(dir.join("secretage")).expect("remove");
         fifo(&dir.join("secretage"));
     }),
-    ("ciphertext is gone", |dir| fs::remove_file(dir.join("secretage")).expect("remove")),
-    ("metadata is gone", |dir| fs::remove_file(dir.join("metadata.json")).expect("remove")),
+    ("ciphertext is gone", |dir| {
+        fs::remove_file(dir.join("secretage")).expect("remove")
+    }),
+    ("metadata is gone", |dir| {
+        fs::remove_file(dir.join("metadata.json")).expect("remove")
+    }),
     ("metadata is a FIFO", |dir| {
         fs::remove_file(dir.join("metadata.json")).expect("remove");
         fifo(&dir.join("metadata.json"));
     }),
-    ("metadata is not JSON", |dir| fs::write(dir.join("metadata.json"), "{").expect("write")),
+    ("metadata is not JSON", |dir| {
+        fs::write(dir.join("metadata.json"), "{").expect("write")
+    }),
     ("metadata is not UTF-8", |dir| {
         fs::write(dir.join("metadata.json"), b"{\"a\":\"\xff\"}").expect("write");
     }),
 ];
 
 fn cut(file: &Path, len: u64) {
-    File::options().write(true).open(file).expect("open").set_len(len).expect("cut");
+    File::options()
+        .write(true)
+        .open(file)
+        .expect("open")
+        .set_len(len)
+        .expect("cut");
 }
 
 fn cut_end(file: &Path, bytes: u64) {
@@ -211,10 +296,21 @@ fn a_damaged_secret_is_an_error_that_names_it_and_hides_no_other() {
             }
         }
         // It can be got rid of.
-        posixage(&sandbox, &store).args(["rm", victim]).run().succeeds();
+        posixage(&sandbox, &store)
+            .args(["rm", victim])
+            .run()
+            .succeeds();
         get(&sandbox, &store, victim).fails(3);
-        posixage(&sandbox, &store).args(["set", victim]).input("again").run().succeeds();
-        assert_eq!(get(&sandbox, &store, victim).succeeds_silently().out(), "again", "{harm}");
+        posixage(&sandbox, &store)
+            .args(["set", victim])
+            .input("again")
+            .run()
+            .succeeds();
+        assert_eq!(
+            get(&sandbox, &store, victim).succeeds_silently().out(),
+            "again",
+            "{harm}"
+        );
     }
 }
 
@@ -248,7 +344,10 @@ fn something_else_where_the_lock_file_belongs_is_an_error_and_no_hang() {
         }
         for output in [
             get(&sandbox, &store, "a"),
-            posixage(&sandbox, &store).args(["set", "new"]).input("v").run(),
+            posixage(&sandbox, &store)
+                .args(["set", "new"])
+                .input("v")
+                .run(),
         ] {
             assert!(!output.status.success(), "{kind}: {output:?}");
             let code = output.status.code().unwrap();

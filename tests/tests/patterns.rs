@@ -1,6 +1,9 @@
 //! Claim: an id and its directory's name are one to one, and matching is what its definition says.
 
-use std::{collections::BTreeSet, time::{Duration, Instant}};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use posixage::{Id, Pattern};
 use proptest::prelude::*;
@@ -11,7 +14,9 @@ fn sequences(components: &[&'static str], longest: usize) -> Vec<Vec<&'static st
     let mut last = all.clone();
     for _ in 0..longest {
         let longer = last.iter().flat_map(|sequence| {
-            components.iter().map(|component| [sequence.as_slice(), &[*component]].concat())
+            components
+                .iter()
+                .map(|component| [sequence.as_slice(), &[*component]].concat())
         });
         last = longer.collect();
         all.extend(last.iter().cloned());
@@ -25,7 +30,10 @@ fn sequences(components: &[&'static str], longest: usize) -> Vec<Vec<&'static st
 fn oracle(pattern: &[&str], id: &[&str]) -> bool {
     let Some(at) = pattern.iter().position(|part| *part == "**") else {
         return pattern.len() == id.len()
-            && pattern.iter().zip(id).all(|(part, name)| *part == "*" || part == name);
+            && pattern
+                .iter()
+                .zip(id)
+                .all(|(part, name)| *part == "*" || part == name);
     };
     (0..=id.len()).any(|stars| {
         let (before, after) = (&pattern[..at], &pattern[at + 1..]);

@@ -69,7 +69,9 @@ fn nobody_types_a_value_for_a_secret_that_is_there() {
     let sandbox = Sandbox::new().initialised();
     sandbox.set("x", "old");
     // Nothing is typed: should it ask, this would not end.
-    let end = Terminal::start(sandbox.posixage(["set", "x"])).wait().exits(4);
+    let end = Terminal::start(sandbox.posixage(["set", "x"]))
+        .wait()
+        .exits(4);
     assert!(end.screen.contains("hint: "), "{end:?}");
     assert_eq!(sandbox.get("x"), b"old");
 }
@@ -77,16 +79,29 @@ fn nobody_types_a_value_for_a_secret_that_is_there() {
 #[test]
 fn a_person_who_asks_for_a_password_holds_no_lock_either() {
     let sandbox = Sandbox::new();
-    sandbox.run(["init", "--password", "--scrypt-work-factor", "2"]).succeeds();
-    let set = |id| sandbox.posixage(["set", id]).env("POSIXAGE_PASSWORD", "password");
+    sandbox
+        .run(["init", "--password", "--scrypt-work-factor", "2"])
+        .succeeds();
+    let set = |id| {
+        sandbox
+            .posixage(["set", id])
+            .env("POSIXAGE_PASSWORD", "password")
+    };
     set("x").input("value").run().succeeds();
     let mut terminal = Terminal::start(sandbox.posixage(["get", "x"]));
     terminal.wait_for_hidden("password");
-    set("y").arg("--lock-timeout=0").input("value").run().succeeds();
+    set("y")
+        .arg("--lock-timeout=0")
+        .input("value")
+        .run()
+        .succeeds();
     sandbox.run(["rm", "y", "--lock-timeout=0"]).succeeds();
     terminal.types("password");
     let end = terminal.wait().exits(0);
-    assert!(end.screen.contains("value") && !end.screen.contains("password\r\n"), "{end:?}");
+    assert!(
+        end.screen.contains("value") && !end.screen.contains("password\r\n"),
+        "{end:?}"
+    );
 }
 
 #[test]
@@ -112,7 +127,10 @@ fn answers_that_differ_time_and_again_write_nothing() {
         terminal.answers("again", &format!("canary {n} and more"));
     }
     let end = terminal.wait().exits(1);
-    assert!(end.screen.contains("posixage: ") && !end.screen.contains("canary"), "{end:?}");
+    assert!(
+        end.screen.contains("posixage: ") && !end.screen.contains("canary"),
+        "{end:?}"
+    );
     assert_eq!(Snapshot::of(&sandbox.store()), before);
 }
 
@@ -121,9 +139,21 @@ type Interruption = (&'static str, fn(&mut Terminal), Signal);
 
 const INTERRUPTIONS: [Interruption; 4] = [
     ("Ctrl-C", Terminal::interrupts, Signal::INT),
-    ("SIGINT", |terminal| send(terminal, Signal::INT), Signal::INT),
-    ("SIGTERM", |terminal| send(terminal, Signal::TERM), Signal::TERM),
-    ("SIGHUP", |terminal| send(terminal, Signal::HUP), Signal::HUP),
+    (
+        "SIGINT",
+        |terminal| send(terminal, Signal::INT),
+        Signal::INT,
+    ),
+    (
+        "SIGTERM",
+        |terminal| send(terminal, Signal::TERM),
+        Signal::TERM,
+    ),
+    (
+        "SIGHUP",
+        |terminal| send(terminal, Signal::HUP),
+        Signal::HUP,
+    ),
 ];
 
 fn send(terminal: &Terminal, signal: Signal) {
@@ -233,7 +263,9 @@ fn letters_of_any_script_can_be_typed_and_taken_back() {
 #[test]
 fn the_prompt_is_on_the_terminal_even_if_output_goes_elsewhere() {
     let sandbox = Sandbox::new().initialised();
-    let set = sandbox.posixage(["set", "x"]).in_shell(r#"exec "$@" >"$HOME/out" 2>"$HOME/err""#);
+    let set = sandbox
+        .posixage(["set", "x"])
+        .in_shell(r#"exec "$@" >"$HOME/out" 2>"$HOME/err""#);
     let mut terminal = Terminal::start(set);
     terminal.answers("value of x", "value");
     terminal.answers("again", "value");
@@ -247,7 +279,9 @@ fn the_prompt_is_on_the_terminal_even_if_output_goes_elsewhere() {
 #[test]
 fn input_that_is_no_terminal_is_read_even_where_there_is_one() {
     let sandbox = Sandbox::new().initialised();
-    let set = sandbox.posixage(["set", "x"]).in_shell(r#"echo piped | "$@""#);
+    let set = sandbox
+        .posixage(["set", "x"])
+        .in_shell(r#"echo piped | "$@""#);
     let end = Terminal::start(set).wait().exits(0);
     assert_eq!(end.screen, "");
     assert_eq!(sandbox.get("x"), b"piped");
@@ -256,24 +290,40 @@ fn input_that_is_no_terminal_is_read_even_where_there_is_one() {
 #[test]
 fn a_password_is_asked_for_on_the_terminal_while_the_value_is_piped() {
     let sandbox = Sandbox::new();
-    sandbox.run(["init", "--password", "--scrypt-work-factor", "2"]).succeeds();
-    let set = sandbox.posixage(["set", "x"]).in_shell(r#"echo piped | "$@""#);
+    sandbox
+        .run(["init", "--password", "--scrypt-work-factor", "2"])
+        .succeeds();
+    let set = sandbox
+        .posixage(["set", "x"])
+        .in_shell(r#"echo piped | "$@""#);
     let mut terminal = Terminal::start(set);
     terminal.answers("password", "the password");
     terminal.answers("again", "the password");
     terminal.wait().exits(0);
-    let get = sandbox.posixage(["get", "x"]).env("POSIXAGE_PASSWORD", "the password").run();
+    let get = sandbox
+        .posixage(["get", "x"])
+        .env("POSIXAGE_PASSWORD", "the password")
+        .run();
     assert_eq!(get.succeeds_silently().out(), "piped");
 }
 
 #[test]
 fn without_a_terminal_a_password_is_an_error_and_no_hang() {
     let sandbox = Sandbox::new();
-    sandbox.run(["init", "--password", "--scrypt-work-factor", "2"]).succeeds();
+    sandbox
+        .run(["init", "--password", "--scrypt-work-factor", "2"])
+        .succeeds();
     let before = Snapshot::of(&sandbox.store());
-    sandbox.posixage(["set", "x"]).input("value").run().fails(5).says(["password", "terminal"]);
+    sandbox
+        .posixage(["set", "x"])
+        .input("value")
+        .run()
+        .fails(5)
+        .says(["password", "terminal"]);
     assert_eq!(Snapshot::of(&sandbox.store()), before);
-    let set = sandbox.posixage(["set", "x"]).env("POSIXAGE_PASSWORD", "password");
+    let set = sandbox
+        .posixage(["set", "x"])
+        .env("POSIXAGE_PASSWORD", "password");
     set.input("value").run().succeeds();
     sandbox.run(["get", "x"]).fails(5).says(["password"]);
     // What takes no key goes on working.
@@ -286,7 +336,9 @@ fn a_value_is_printed_with_a_newline_on_a_terminal_only() {
     sandbox.set("x", "value");
     sandbox.set("line", "value\n");
     for id in ["x", "line"] {
-        let end = Terminal::start(sandbox.posixage(["get", id])).wait().exits(0);
+        let end = Terminal::start(sandbox.posixage(["get", id]))
+            .wait()
+            .exits(0);
         assert_eq!(end.screen, "value\r\n", "{id}");
     }
     assert_eq!(sandbox.get("x"), b"value");

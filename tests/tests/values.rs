@@ -30,14 +30,23 @@ fn values() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 fn metadata() -> Vec<(&'static str, Option<Metadata>)> {
-    let control: String = (0..=0x1f).map(char::from).chain(['\x7f', '\u{85}']).collect();
+    let control: String = (0..=0x1f)
+        .map(char::from)
+        .chain(['\x7f', '\u{85}'])
+        .collect();
     let pairs = |pairs: &[(&str, &str)]| Some(pairs.iter().copied().collect::<Metadata>());
     vec![
         ("null", None),
         ("empty-object", Some(Metadata::new())),
-        ("unicode", pairs(&[("grüße", "Zoë ☕ 日本語 \u{202e}right to left")])),
+        (
+            "unicode",
+            pairs(&[("grüße", "Zoë ☕ 日本語 \u{202e}right to left")]),
+        ),
         ("control", pairs(&[("control", &control), (&control, "x")])),
-        ("empty-key", pairs(&[("", "of an empty key"), ("empty value", "")])),
+        (
+            "empty-key",
+            pairs(&[("", "of an empty key"), ("empty value", "")]),
+        ),
         ("quotes", pairs(&[("\"\\/", "</script>\u{2028}")])),
         ("equals", pairs(&[("a", "b=c==")])),
     ]
@@ -45,7 +54,13 @@ fn metadata() -> Vec<(&'static str, Option<Metadata>)> {
 
 fn ids() -> [String; 5] {
     let components = "a/".repeat(94) + "b";
-    ["x".into(), "x".repeat(189), components, ".".into(), "-:_./..".into()]
+    [
+        "x".into(),
+        "x".repeat(189),
+        components,
+        ".".into(),
+        "-:_./..".into(),
+    ]
 }
 
 /// A store that the library and the binary share; the key is the binary's.
@@ -75,10 +90,15 @@ fn values_written_by_the_binary_come_back_through_binary_and_library() {
     let sandbox = Sandbox::new().initialised();
     let store = shared(&sandbox);
     for (name, value) in values() {
-        let set = sandbox.posixage(["set", "--raw", name]).input(value.clone());
+        let set = sandbox
+            .posixage(["set", "--raw", name])
+            .input(value.clone());
         set.run().succeeds();
         assert!(sandbox.get(name) == value, "{name}");
-        assert!(store.get(&name.parse().unwrap()).unwrap().expose() == value, "{name}");
+        assert!(
+            store.get(&name.parse().unwrap()).unwrap().expose() == value,
+            "{name}"
+        );
     }
     shape::assert_store(&sandbox.store(), values().iter().map(|(name, _)| *name));
 }
@@ -115,7 +135,10 @@ fn ids_of_one_and_of_189_bytes_work_and_190_is_a_clear_error() {
     }
     let mut sorted = ids.to_vec();
     sorted.sort();
-    assert_eq!(sandbox.run(["list"]).succeeds_silently().out(), sorted.join("\n") + "\n");
+    assert_eq!(
+        sandbox.run(["list"]).succeeds_silently().out(),
+        sorted.join("\n") + "\n"
+    );
     shape::assert_store(&sandbox.store(), ids.iter().map(String::as_str));
 
     let before = Snapshot::of(&sandbox.store());
@@ -136,11 +159,19 @@ fn metadata_comes_back_exactly() {
         let id = name.parse().unwrap();
         let secret = Secret::new("value").with_metadata(metadata.clone());
         store.create(&id, &secret).unwrap();
-        assert_eq!(store.get(&id).unwrap().metadata(), metadata.as_ref(), "{name}");
+        assert_eq!(
+            store.get(&id).unwrap().metadata(),
+            metadata.as_ref(),
+            "{name}"
+        );
         assert_eq!(store.metadata(&id).unwrap(), metadata, "{name}");
 
         let shown = sandbox.run(["get", "--metadata", name]).succeeds_silently();
-        assert_eq!(Metadata::from_json(&shown.stdout).unwrap(), metadata, "{name}");
+        assert_eq!(
+            Metadata::from_json(&shown.stdout).unwrap(),
+            metadata,
+            "{name}"
+        );
 
         // And in again, through the binary.
         let json = serde_json::json!({
@@ -148,9 +179,15 @@ fn metadata_comes_back_exactly() {
             "metadata": serde_json::from_slice::<serde_json::Value>(&shown.stdout).unwrap(),
         });
         let copy = format!("copy/{name}");
-        let set = sandbox.posixage(["set", "--json", &copy]).input(json.to_string());
+        let set = sandbox
+            .posixage(["set", "--json", &copy])
+            .input(json.to_string());
         set.run().succeeds();
-        assert_eq!(store.metadata(&copy.parse().unwrap()).unwrap(), metadata, "{name}");
+        assert_eq!(
+            store.metadata(&copy.parse().unwrap()).unwrap(),
+            metadata,
+            "{name}"
+        );
     }
 }
 
@@ -169,9 +206,15 @@ fn metadata_from_arguments_comes_back_exactly() {
             set = set.arg("--metadata").arg(format!("{key}={value}"));
         }
         set.run().succeeds();
-        let expected: Metadata =
-            metadata.iter().map(|(k, v)| (k.replace('\0', ""), v.replace('\0', ""))).collect();
-        assert_eq!(store.metadata(&name.parse().unwrap()).unwrap(), Some(expected), "{name}");
+        let expected: Metadata = metadata
+            .iter()
+            .map(|(k, v)| (k.replace('\0', ""), v.replace('\0', "")))
+            .collect();
+        assert_eq!(
+            store.metadata(&name.parse().unwrap()).unwrap(),
+            Some(expected),
+            "{name}"
+        );
     }
 }
 
@@ -184,11 +227,15 @@ fn a_value_of_over_64_mib_is_refused_and_the_old_one_stays() {
     assert_eq!(limit, 64 << 20);
 
     let store = shared(&sandbox);
-    let error = store.set(&"x".parse().unwrap(), &Secret::new(vec![0; limit + 1])).unwrap_err();
+    let error = store
+        .set(&"x".parse().unwrap(), &Secret::new(vec![0; limit + 1]))
+        .unwrap_err();
     assert!(error.to_string().contains(&limit.to_string()), "{error}");
 
     // An input without an end is not read to its end.
-    let endless = sandbox.posixage(["set", "--force", "x"]).in_shell(r#"exec "$@" </dev/zero"#);
+    let endless = sandbox
+        .posixage(["set", "--force", "x"])
+        .in_shell(r#"exec "$@" </dev/zero"#);
     endless.run().fails(1).says([limit.to_string().as_str()]);
     assert_eq!(Snapshot::of(&sandbox.store()), before);
     assert_eq!(sandbox.get("x"), b"old");
@@ -199,7 +246,12 @@ fn metadata_that_is_none_is_refused_and_nothing_is_written() {
     let sandbox = Sandbox::new().initialised();
     let before = Snapshot::of(&sandbox.store());
     for json in [
-        "", "null", "[]", "{}", r#"{"metadata":{}}"#, r#"{"secret":1}"#,
+        "",
+        "null",
+        "[]",
+        "{}",
+        r#"{"metadata":{}}"#,
+        r#"{"secret":1}"#,
         r#"{"secret":"x","metadata":[]}"#,
         r#"{"secret":"x","metadata":{"a":1}}"#,
         r#"{"secret":"x","metadata":{"a":{"b":"c"}}}"#,
@@ -216,10 +268,16 @@ fn metadata_that_is_none_is_refused_and_nothing_is_written() {
         set.fails(code);
         assert_eq!(Snapshot::of(&sandbox.store()), before, "{json}");
     }
-    let invalid = sandbox.posixage(["set", "--json", "x"]).input(b"{\"secret\":\"\xff\"}").run();
+    let invalid = sandbox
+        .posixage(["set", "--json", "x"])
+        .input(b"{\"secret\":\"\xff\"}")
+        .run();
     assert!(!invalid.status.success(), "{invalid:?}");
 
-    let huge = format!(r#"{{"secret":"x","metadata":{{"k":"{}"}}}}"#, "y".repeat(1 << 20));
+    let huge = format!(
+        r#"{{"secret":"x","metadata":{{"k":"{}"}}}}"#,
+        "y".repeat(1 << 20)
+    );
     let set = sandbox.posixage(["set", "--json", "x"]).input(huge).run();
     set.fails(1).says(["metadata", "1048576"]);
     assert_eq!(Snapshot::of(&sandbox.store()), before);
@@ -230,7 +288,11 @@ fn metadata_of_almost_a_mebibyte_comes_back() {
     let sandbox = Sandbox::new().initialised();
     let text = "y".repeat((1 << 20) - 64);
     let json = serde_json::json!({ "secret": "x", "metadata": { "k": text } });
-    sandbox.posixage(["set", "--json", "x"]).input(json.to_string()).run().succeeds();
+    sandbox
+        .posixage(["set", "--json", "x"])
+        .input(json.to_string())
+        .run()
+        .succeeds();
     let shown = sandbox.run(["get", "--metadata", "x"]).succeeds_silently();
     let metadata = Metadata::from_json(&shown.stdout).unwrap().unwrap();
     assert_eq!(metadata.get("k"), Some(&*text));
@@ -239,9 +301,15 @@ fn metadata_of_almost_a_mebibyte_comes_back() {
 fn temporary_store(path: &Path) -> Store {
     let identity = Identity::generate();
     let recipients: Vec<Recipient> = vec![identity.to_recipient().expect("a recipient")];
-    let config = Config { recipients, ..Config::default() };
+    let config = Config {
+        recipients,
+        ..Config::default()
+    };
     Store::init(path, &config).expect("init");
-    Store::builder(path).identity(identity).open().expect("open")
+    Store::builder(path)
+        .identity(identity)
+        .open()
+        .expect("open")
 }
 
 proptest! {
