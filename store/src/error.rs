@@ -2,6 +2,8 @@
 
 use std::{fmt, io, path::PathBuf};
 
+use posixage_lock::reason;
+
 use crate::{id::Id, key::KeyType, metadata::MetadataError, source::KeyError};
 
 /// Why an operation on a store failed. The store is as it was before, unless the variant says
@@ -161,11 +163,6 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NoKeyFits { has, attempts, .. }
-                if attempts.is_empty() && has == &[KeyType::Password] =>
-            {
-                Some("it is encrypted with a password, and none was given".into())
-            }
             Self::Key(error) => error.hint(),
             Self::Lock(error) => error.hint(),
             Self::InsecurePermissions { path, .. } => {
@@ -221,14 +218,4 @@ impl fmt::Display for NoFit<'_> {
         }
         Ok(())
     }
-}
-
-/// The text of a system error without the number behind it, in lower case like everything else.
-pub(crate) fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| {
-        first.to_lowercase().chain(chars).collect()
-    })
 }

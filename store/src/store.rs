@@ -65,9 +65,9 @@ impl Store {
             .dir
             .try_clone()
             .map_err(|e| Error::io("open store", &root.path, e))?;
-        let mut lock = LockFile::in_directory(dir, &root.path);
+        let mut lock = LockFile::in_directory(dir, &root.path).with_takeover(builder.takeover);
         if let Some(notice) = builder.on_wait {
-            lock = notice.attach(lock);
+            lock = lock.on_wait(notice.0);
         }
         tracing::debug!(store = %root.path.display(), config = config.is_some(), "opened");
         let work_factor = builder
@@ -110,7 +110,9 @@ impl Store {
     /// reading.
     pub fn get(&self, id: &Id) -> Result<Secret, Error> {
         let sealed = self.sealed(id)?;
-        let value = self.keyring.open(&self.root, id, &sealed, Fetch::Allowed)?;
+        let value = self
+            .keyring
+            .open(&self.root, id, &sealed, None, Fetch::Allowed)?;
         tracing::debug!(%id, "decrypted");
         Ok(Secret::from(value).with_metadata(sealed.metadata))
     }
@@ -182,6 +184,15 @@ impl Store {
         self.acquire(mode)
     }
 
+    /// Takes the exclusive lock, from a holder that has not moved for 30 s if need be. The old holder
+    /// finds its lock lost before it commits anything.
+    ///
+    /// # Errors
+    /// Those of the lock: a holder that lives and moves is waited for, and keeps it.
+    pub fn take_over_lock(&self) -> Result<Guard, Error> {
+        Ok(self.lock.take_over(self.wait)?)
+    }
+
     /// Who holds the lock, who waits for it, and how fresh it is. Takes no lock.
     ///
     /// # Errors
@@ -211,7 +222,7 @@ impl Store {
     }
 
     /// Every id, sorted.
-    fn all_ids(&self) -> Result<Vec<Id>, Error> {
+    pub(crate) fn all_ids(&self) -> Result<Vec<Id>, Error> {
         let set_aside = sweep::set_aside(&self.root)
             .map_err(|e| Error::io("list", self.root.path_of(OLD), e))?;
         let names = self.root.names()?.into_iter().chain(set_aside);

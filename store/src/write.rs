@@ -91,7 +91,9 @@ impl Store {
         let recipients = self.recipients(id)?;
         let before = match self.sealed(id) {
             Ok(sealed) => {
-                let value = self.keyring.open(&self.root, id, &sealed, Fetch::Allowed)?;
+                let value = self
+                    .keyring
+                    .open(&self.root, id, &sealed, None, Fetch::Allowed)?;
                 Some((sealed, value))
             }
             Err(Error::NotFound { .. }) => None,
@@ -103,7 +105,9 @@ impl Store {
             Ok(sealed) => {
                 let value = match before {
                     Some((before, value)) if before.ciphertexts == sealed.ciphertexts => value,
-                    _ => self.keyring.open(&self.root, id, &sealed, Fetch::Never)?,
+                    _ => self
+                        .keyring
+                        .open(&self.root, id, &sealed, None, Fetch::Never)?,
                 };
                 Some(Secret::from(value).with_metadata(sealed.metadata))
             }
