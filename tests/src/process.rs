@@ -1,0 +1,398 @@
+//! Real processes, each with a bound on its time and no terminal unless it is given one.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fmt,
+    io::Write,
+    os::unix::process::ExitStatusExt,
+    path::Path,
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+    thread,
+    time::Duration,
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open},
+};
+
+use crate::{screen::Screen, tools};
+
+/// How long a process may take. Far more than any needs: it ends a test that hangs, and decides
+/// nothing else.
+pub const LIMIT: Duration = Duration::from_secs(120);
+
+/// The user that runs a program when root's own powers would hide what is tested: `nobody`.
+pub const ORDINARY_USER: u32 = 65534;
+
+/// A program to be run: its words, its environment (nothing but what is named), its input.
+#[derive(Clone)]
+#[must_use = "nothing runs before `run` or `start` is called"]
+pub struct Program {
+    words: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+    directory: Option<OsString>,
+    input: Vec<u8>,
+    ordinary: bool,
+    terminal: bool,
+}
+
+impl Program {
+    /// The program of that name or path.
+    pub fn new(program: impl AsRef<OsStr>) -> Self {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        Self {
+            words: vec![program.as_ref().into()],
+            environment: vec![("PATH".into(), path)],
+            directory: None,
+            input: Vec::new(),
+            ordinary: false,
+            terminal: false,
+        }
+    }
+
+    /// One more argument.
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.words.push(arg.as_ref().into());
+        self
+    }
+
+    /// More arguments.
+    pub fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.words
+            .extend(args.into_iter().map(|a| a.as_ref().into()));
+        self
+    }
+
+    /// Sets a variable.
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self = self.env_remove(name.as_ref());
+        self.environment
+            .push((name.as_ref().into(), value.as_ref().into()));
+        self
+    }
+
+    /// Takes a variable away.
+    pub fn env_remove(mut self, name: impl AsRef<OsStr>) -> Self {
+        self.environment.retain(|(n, _)| n != name.as_ref());
+        self
+    }
+
+    /// The directory it starts in.
+    pub fn current_dir(mut self, directory: impl AsRef<Path>) -> Self {
+        self.directory = Some(directory.as_ref().into());
+        self
+    }
+
+    /// What stands on its standard input; nothing otherwise.
+    pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
+        self.input = input.into();
+        self
+    }
+
+    /// Runs it as somebody whom file modes bind, when this process is root.
+    pub fn as_ordinary_user(mut self) -> Self {
+        self.ordinary = true;
+        self
+    }
+
+    /// The same program behind `sh -c SCRIPT`, which has it as `"$@"`.
+    pub fn in_shell(mut self, script: &str) -> Self {
+        let words = std::mem::take(&mut self.words);
+        self.words = ["sh", "-c", script, "sh"].map(OsString::from).into();
+        self.words.extend(words);
+        self
+    }
+
+    /// The same program as the last arguments of another.
+    pub fn behind<A: AsRef<OsStr>>(mut self, front: impl IntoIterator<Item = A>) -> Self {
+        let front = front.into_iter().map(|a| a.as_ref().to_owned());
+        self.words.splice(0..0, front);
+        self
+    }
+
+    pub(crate) fn on_terminal(mut self) -> Self {
+        self.terminal = true;
+        self
+    }
+
+    /// Runs it to its end.
+    #[track_caller]
+    pub fn run(self) -> Output {
+        let input = self.input.clone();
+        let mut running = self.start();
+        let stdin = running.stdin.take();
+        // In a thread: it may not read all of it before it writes, or ever.
+        let feeder = thread::spawn(move || stdin.map(|mut pipe| pipe.write_all(&input)));
+        let output = running.wait();
+        drop(feeder.join());
+        output
+    }
+
+    /// Starts it with a pipe for input, which stays open.
+    #[track_caller]
+    pub fn start(self) -> Running {
+        let pipes = [Stdio::piped(), Stdio::piped(), Stdio::piped()];
+        let mut child = self.spawn(pipes);
+        Running {
+            stdin: child.stdin.take(),
+            stdout: child.stdout.take().map_or_else(Screen::default, Screen::of),
+            stderr: child.stderr.take().map_or_else(Screen::default, Screen::of),
+            words: self.words,
+            child: Kept::new(child),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn spawn(&self, [stdin, stdout, stderr]: [Stdio; 3]) -> Child {
+        // A session of its own: no terminal but the one it is given, and one group to be killed.
+        let mut command = Command::new(tools::need("setsid", "util-linux"));
+        if self.terminal {
+            command.arg("--ctty");
+        }
+        if self.ordinary && tools::is_root() {
+            let user = ORDINARY_USER;
+            command
+                .arg(tools::need("setpriv", "util-linux"))
+                .args([format!("--reuid={user}"), format!("--regid={user}")])
+                .arg("--clear-groups");
+        }
+        command
+            .args(&self.words)
+            .env_clear()
+            .envs(self.environment.iter().map(|(n, v)| (n, v)))
+            .stdin(stdin)
+            .stdout(stdout)
+            .stderr(stderr);
+        if let Some(directory) = &self.directory {
+            command.current_dir(directory);
+        }
+        command
+            .spawn()
+            .unwrap_or_else(|e| panic!("cannot start {:?}: {e}", self.words))
+    }
+}
+
+/// A child that is killed, with all that it started, when nobody waits for it any more.
+pub(crate) struct Kept {
+    child: Child,
+    status: Option<ExitStatus>,
+}
+
+impl Kept {
+    pub(crate) fn new(child: Child) -> Self {
+        let status = None;
+        Self { child, status }
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Waits for its end; `None`, and it is killed, if that does not come.
+    pub(crate) fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let handle = pidfd_open(self.pid(), PidfdFlags::empty()).expect("pidfd_open of a child");
+        let limit = Timespec::try_from(limit).expect("a bound that fits");
+        let mut fds = [PollFd::new(&handle, PollFlags::IN)];
+        let ended = poll(&mut fds, Some(&limit)).expect("poll of a pidfd") > 0;
+        let status = self.kill();
+        ended.then_some(status)
+    }
+
+    /// The whole session, before the child is reaped: until then nobody else can have its number.
+    fn kill(&mut self) -> ExitStatus {
+        if let Some(status) = self.status {
+            return status;
+        }
+        // Not a group yet, should it still be on its way to setsid.
+        drop(kill_process_group(self.pid(), Signal::KILL));
+        drop(self.child.kill());
+        let status = self.child.wait().expect("wait for a child");
+        self.status = Some(status);
+        status
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A program that has been started. Dropped, it is killed.
+pub struct Running {
+    words: Vec<OsString>,
+    stdin: Option<ChildStdin>,
+    stdout: Screen,
+    stderr: Screen,
+    child: Kept,
+}
+
+impl Running {
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> i32 {
+        self.child.pid().as_raw_pid()
+    }
+
+    /// Waits until it has written `wanted` to its standard output.
+    #[track_caller]
+    pub fn wait_for(&self, wanted: &str) {
+        self.stdout.wait_for(wanted, 0, LIMIT);
+    }
+
+    /// Waits until it has written `wanted` to its standard error.
+    #[track_caller]
+    pub fn wait_for_stderr(&self, wanted: &str) {
+        self.stderr.wait_for(wanted, 0, LIMIT);
+    }
+
+    /// Writes to its standard input.
+    #[track_caller]
+    pub fn write(&mut self, bytes: &[u8]) {
+        let pipe = self.stdin.as_mut().expect("standard input is open");
+        pipe.write_all(bytes).expect("write to a child");
+    }
+
+    /// Sends it, and it alone, a signal.
+    #[track_caller]
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.child.pid(), signal).expect("signal a child");
+    }
+
+    /// Closes its standard input and waits for its end.
+    ///
+    /// # Panics
+    /// It does not end within [`LIMIT`].
+    #[track_caller]
+    pub fn wait(mut self) -> Output {
+        drop(self.stdin.take());
+        self.end()
+    }
+
+    /// Waits for its end; its standard input stays open.
+    #[track_caller]
+    pub fn end(mut self) -> Output {
+        let status = self.child.wait(LIMIT);
+        let [stdout, stderr] = [&self.stdout, &self.stderr].map(|s| s.all(LIMIT));
+        let words = &self.words;
+        let output = Output {
+            status: status.unwrap_or_default(),
+            stdout: stdout.unwrap_or_else(|| panic!("stdout of {words:?} does not end")),
+            stderr: stderr.unwrap_or_else(|| panic!("stderr of {words:?} does not end")),
+            words: self.words.clone(),
+        };
+        assert!(status.is_some(), "does not end: {output:?}");
+        output
+    }
+}
+
+/// How a program ended, and all that it wrote.
+#[derive(Clone)]
+pub struct Output {
+    words: Vec<OsString>,
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it wrote to its standard output.
+    pub stdout: Vec<u8>,
+    /// What it wrote to its standard error.
+    pub stderr: Vec<u8>,
+}
+
+impl Output {
+    /// The standard output as text.
+    #[must_use]
+    pub fn out(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    /// The standard error as text.
+    #[must_use]
+    pub fn err(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+
+    /// The signal that ended it.
+    #[must_use]
+    pub fn signal(&self) -> Option<i32> {
+        self.status.signal()
+    }
+
+    /// It exited with 0.
+    #[track_caller]
+    pub fn succeeds(self) -> Self {
+        assert!(self.status.success(), "{self:?}");
+        self
+    }
+
+    /// It exited with 0 and had nothing to say but its result.
+    #[track_caller]
+    pub fn succeeds_silently(self) -> Self {
+        let output = self.succeeds();
+        assert!(output.stderr.is_empty(), "{output:?}");
+        output
+    }
+
+    /// It exited with `code`, printed no result, and said in a line that begins with `posixage: `
+    /// what is wrong.
+    #[track_caller]
+    pub fn fails(self, code: i32) -> Self {
+        assert!(self.stdout.is_empty(), "{self:?}");
+        self.complains(code)
+    }
+
+    /// As [`fails`](Self::fails), but part of the result may have been printed.
+    #[track_caller]
+    pub fn complains(self, code: i32) -> Self {
+        assert_eq!(self.status.code(), Some(code), "{self:?}");
+        let err = self.err();
+        let lines: Vec<&str> = err.lines().collect();
+        let errors: Vec<&&str> = lines
+            .iter()
+            .filter(|l| l.starts_with("posixage: "))
+            .collect();
+        assert!(!errors.is_empty(), "{self:?}");
+        for error in errors {
+            assert!(!error.ends_with('.'), "{self:?}");
+            let first = error["posixage: ".len()..].chars().next();
+            assert!(first.is_some_and(|c| !c.is_uppercase()), "{self:?}");
+        }
+        assert!(
+            !err.contains("panicked") && !err.contains("RUST_BACKTRACE"),
+            "{self:?}"
+        );
+        self
+    }
+
+    /// What it wrote to standard error contains each of `texts`.
+    #[track_caller]
+    pub fn says<'a>(self, texts: impl IntoIterator<Item = &'a str>) -> Self {
+        let err = self.err();
+        for text in texts {
+            assert!(err.contains(text), "no {text:?} in {self:?}");
+        }
+        self
+    }
+
+    /// The hint that it gave.
+    ///
+    /// # Panics
+    /// It gave none.
+    #[track_caller]
+    #[must_use]
+    pub fn hint(&self) -> String {
+        let err = self.err();
+        err.lines()
+            .find_map(|line| line.strip_prefix("hint: "))
+            .unwrap_or_else(|| panic!("no hint in {self:?}"))
+            .into()
+    }
+}
+
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:?}: {}", self.words, self.status)?;
+        writeln!(f, "--- stdout\n{}", self.out())?;
+        write!(f, "--- stderr\n{}", self.err())
+    }
+}
