@@ -5,7 +5,10 @@ use std::{
     fs,
 };
 
-use crate::{Program, Sandbox, calls::Call, tools};
+use crate::{Output, Program, Sandbox, calls::Call, tools};
+
+/// How strace marks a call that it has tampered with.
+const INJECTED: &str = "(INJECTED)";
 
 /// The program with these expressions for `strace -e`, such as `inject=fsync:error=EIO:when=2`.
 /// Nothing is written but what the program writes. Ends as the program ends.
@@ -22,6 +25,29 @@ pub fn tampered(program: Program, expressions: &[String]) -> Program {
         front.extend(["-e".into(), expression.clone()]);
     }
     program.behind(front)
+}
+
+/// Runs the program with these expressions; whether any call was tampered with.
+///
+/// # Panics
+/// strace fails.
+#[must_use]
+pub fn tampered_once(
+    sandbox: &Sandbox,
+    program: Program,
+    expressions: &[String],
+) -> (Output, bool) {
+    let strace = tools::need("strace", "strace").display().to_string();
+    let file = tempfile::NamedTempFile::new_in(sandbox.path()).expect("a temporary file");
+    let output = file.path().display().to_string();
+    let mut front = vec![strace, "-f".into(), "-qq".into(), "-o".into(), output];
+    for expression in expressions {
+        front.extend(["-e".into(), expression.clone()]);
+    }
+    let output = program.behind(front).run();
+    let trace = fs::read(file.path()).expect("what strace wrote");
+    let reached = String::from_utf8_lossy(&trace).contains(INJECTED);
+    (output, reached)
 }
 
 /// The calls of the one thread that touches files, in order, with all they wrote. Those that name

@@ -9,14 +9,13 @@
 //! Each step prints `begin STEP` before its first system call in the store, and `ok STEP` when the
 //! library has returned `Ok`.
 
-#![expect(clippy::print_stdout, reason = "this is how it reports")]
-
 use std::{
     env,
     error::Error,
     fs::{self, File},
-    io::Write,
+    io::{self, Write},
     path::Path,
+    process::ExitCode,
 };
 
 use posixage::{Change, Id, Store, read_identity_file};
@@ -27,7 +26,17 @@ use posixage_tests::{
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match steps() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("operate: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn steps() -> Result<()> {
     let args: Vec<String> = env::args().skip(1).collect();
     let [root, identity, steps @ ..] = args.as_slice() else {
         return Err("operate STORE IDENTITY STEP…".into());
@@ -63,8 +72,7 @@ fn run(store: &Store, kind: &str, id: &Id, mark: Mark) -> Result<()> {
         "naive" => Some(naive::Prepared::new(store, id, mark)?),
         _ => None,
     };
-    // At once: whoever reads this must know before anything happens.
-    println!("begin {kind} {mark}");
+    say(&format!("begin {kind} {mark}\n"));
     match kind {
         "set" => store.set(id, &secret)?,
         "create" => store.create(id, &secret)?,
@@ -78,8 +86,15 @@ fn run(store: &Store, kind: &str, id: &Id, mark: Mark) -> Result<()> {
         "naive" => naive.map_or(Ok(()), naive::Prepared::write)?,
         kind => return Err(format!("no step {kind}").into()),
     }
-    println!("ok {kind} {mark}");
+    say(&format!("ok {kind} {mark}\n"));
     Ok(())
+}
+
+/// In one call, and at once: whoever reads it must know before anything else happens. Whether it
+/// can be said is not what is tested.
+fn say(line: &str) {
+    let mut out = io::stdout().lock();
+    drop(out.write_all(line.as_bytes()).and_then(|()| out.flush()));
 }
 
 /// What the reference does, for the control: a test that does not catch this proves nothing.
