@@ -64,8 +64,12 @@ pub(crate) enum Command {
     Rm(Rm),
     /// Tell where the store is, which keys fit and who holds its lock
     Status(Status),
+    /// Check the store, a line for each finding; exits with 7 if something is wrong
+    Verify(Verify),
     /// Run a command while holding the store's lock
     Lock(Lock),
+    /// Take the lock from a process that stands still
+    Unlock(Unlock),
     /// Print a completion script for a shell
     Completions(Completions),
 }
@@ -149,6 +153,19 @@ pub(crate) struct Status {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// Decrypt what the keys that are there fit, and compare the copies
+    #[arg(long)]
+    pub(crate) decrypt: bool,
+    /// Repair what needs no guess: modes, what interrupted writes left; removes no ciphertext
+    #[arg(long)]
+    pub(crate) repair: bool,
+    /// Print [{"path":…,"id":…,"kind":…,"problem":…,"wrong":…,"repaired":…}]
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Lock {
     /// Keep writers out, but let others read
     #[arg(long)]
@@ -156,6 +173,13 @@ pub(crate) struct Lock {
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Unlock {
+    /// Watch the holder for 30 s, and take the lock from it if it has not moved
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,8 @@ mod lock;
 mod rm;
 mod set;
 mod status;
+mod unlock;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -15,16 +17,16 @@ use clap::Parser;
 
 use crate::{
     args::{Cli, Command},
-    failure::{Code, Failure},
-    output::print,
+    failure::Failure,
     settings::Settings,
+    usage,
 };
 
 /// Parses the command line and runs the command.
 pub(crate) fn run() -> Result<ExitCode, Failure> {
     let Cli { global, command } = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage::report(&error),
     };
     if let Command::Completions(args) = command {
         return completions::run(&args).map(|()| ExitCode::SUCCESS);
@@ -44,18 +46,10 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
         Command::List(args) => list::run(&settings, &args)?,
         Command::Rm(args) => rm::run(&settings, args)?,
         Command::Status(args) => status::run(&settings, &args)?,
+        Command::Verify(args) => verify::run(&settings, &args)?,
+        Command::Unlock(args) => unlock::run(&settings, &args)?,
         Command::Lock(args) => return lock::run(&settings, &args),
         Command::Completions(_) => {}
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Help and version are results; anything else is a mistake, said like every other.
-fn usage(error: &clap::Error) -> Result<ExitCode, Failure> {
-    let text = error.render().to_string();
-    if error.use_stderr() {
-        let text = text.strip_prefix("error: ").unwrap_or(&text).trim_end();
-        return Err(Failure::new(text).code(Code::Usage));
-    }
-    print(|out| out.write_all(text.as_bytes())).map(|()| ExitCode::SUCCESS)
 }

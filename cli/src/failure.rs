@@ -1,7 +1,8 @@
 //! How a command fails: a line, a hint, and an exit code.
 
-use std::{fmt, io, process::ExitCode};
+use std::{fmt, process::ExitCode};
 
+pub(crate) use posixage::lock::reason;
 use posixage::{Error, KeyError};
 
 /// What the exit codes mean; they are part of the interface.
@@ -85,7 +86,7 @@ impl From<Error> for Failure {
             Error::NotFound { .. } => Code::NotFound,
             Error::AlreadyExists { .. } | Error::StoreExists { .. } => Code::AlreadyExists,
             Error::NoKeyFits { .. } => Code::NoKeyFits,
-            Error::Lock(_) => Code::Locked,
+            Error::Lock(error) if error.is_timeout() || error.is_lost() => Code::Locked,
             Error::Damaged { .. } | Error::Config { .. } => Code::Damaged,
             Error::InsecurePermissions { .. } | Error::ForeignOwner { .. } => {
                 Code::UnsafePermissions
@@ -94,8 +95,9 @@ impl From<Error> for Failure {
             _ => Code::Other,
         };
         let hint = match &error {
-            Error::NoKeyFits { attempts, .. } if attempts.is_empty() => Some(
-                "name a key: -i FILE, POSIXAGE_IDENTITY, or `identities` in config.toml".into(),
+            Error::NoKeyFits { .. } => Some(
+                "name a key that fits: -i FILE, POSIXAGE_IDENTITY, or `identities` in config.toml"
+                    .into(),
             ),
             Error::NoRecipients { .. } => Some(
                 "name a key to encrypt to, -i FILE or --password-file FILE, or write the \
@@ -129,14 +131,4 @@ fn key_code(error: &KeyError) -> Code {
         KeyError::WrongPassphrase { .. } | KeyError::Unavailable(_) => Code::NoKeyFits,
         _ => Code::Other,
     }
-}
-
-/// The text of a system error, without its number and in lower case like the rest of the line.
-pub(crate) fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| {
-        first.to_lowercase().chain(chars).collect()
-    })
 }

@@ -1,10 +1,13 @@
 //! Opening the store with the keys of this run.
 
-use posixage::{Builder, Config, Error, Identity, KeySource, Recipient, Store, read_identity_file};
+use posixage::{
+    Builder, Config, Error, Identity, KeySource, Recipient, Store, create_identity_file,
+    read_identity_file,
+};
 
 use crate::{
     failure::{Code, Failure},
-    identity, password,
+    password,
     settings::Settings,
 };
 
@@ -27,6 +30,20 @@ pub(crate) fn open_to_read(settings: &Settings) -> Result<Store, Failure> {
     let password = password::configured(settings);
     let password = password.unwrap_or_else(|| password::prompted("password: ", false));
     open(settings, builder.identity(password))
+}
+
+/// Opens the store to check it, unsafe permissions included.
+pub(crate) fn open_to_verify(settings: &Settings, decrypt: bool) -> Result<Store, Failure> {
+    let mut builder = builder(settings).allow_insecure_permissions(true);
+    if decrypt {
+        for source in identities(settings)? {
+            builder = builder.identity(source);
+        }
+        if let Some(password) = password::configured(settings) {
+            builder = builder.identity(password);
+        }
+    }
+    open(settings, builder)
 }
 
 /// Opens the store to encrypt. One at the default place is made if there is none, since nobody can
@@ -126,7 +143,7 @@ pub(crate) fn make_store(
             Failure::new("cannot tell where to keep a key: HOME is not set")
                 .hint("name one: -i FILE")
         })?;
-        made.new_identity = identity::make(path)?;
+        made.new_identity = create_identity_file(path)?;
         config.recipients = read(settings, path)?.recipients()?;
     }
     Store::init(&settings.store.path, &config)?;

@@ -4,12 +4,12 @@ mod args;
 mod commands;
 mod config;
 mod failure;
-mod identity;
 mod keys;
 mod output;
 mod password;
 mod settings;
 mod terminal;
+mod usage;
 mod value;
 
 use std::process::ExitCode;

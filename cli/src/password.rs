@@ -13,7 +13,12 @@ use posixage::{
 };
 use zeroize::Zeroizing;
 
-use crate::{config::PasswordCommand, failure::reason, settings::Settings, terminal};
+use crate::{
+    config::PasswordCommand,
+    failure::{Failure, reason},
+    settings::Settings,
+    terminal,
+};
 
 /// The variable that may hold a password. Never handed on to a child.
 pub(crate) const VARIABLE: &str = "POSIXAGE_PASSWORD";
@@ -54,10 +59,7 @@ pub(crate) fn prompted(prompt: &'static str, twice: bool) -> KeySource<Identity>
         } else {
             terminal::ask_hidden(prompt)
         };
-        trimmed(
-            &answer.map_err(|failure| KeyError::Unavailable(failure.to_string()))?,
-            "the prompt",
-        )
+        trimmed(&text(answer)?, "the prompt")
     })
 }
 
@@ -69,8 +71,15 @@ pub(crate) fn ask_passphrase(path: &Path) -> Result<SecretString, KeyError> {
             "key file {path} is locked, and there is no terminal to ask for its passphrase"
         )));
     }
-    terminal::ask_hidden(&format!("passphrase for {path}: "))
-        .map_err(|failure| KeyError::Unavailable(failure.to_string()))
+    text(terminal::ask_hidden(&format!("passphrase for {path}: ")))
+}
+
+fn text(answer: Result<Zeroizing<Vec<u8>>, Failure>) -> Result<SecretString, KeyError> {
+    let answer = answer.map_err(|failure| KeyError::Unavailable(failure.to_string()))?;
+    match std::str::from_utf8(&answer) {
+        Ok(text) => Ok(text.into()),
+        Err(_) => Err(KeyError::Unavailable("what was typed is not UTF-8".into())),
+    }
 }
 
 fn source(

@@ -2,19 +2,24 @@
 
 use std::{
     fs::File,
-    io::{self, Write},
+    io::{self, Read, Write},
     sync::OnceLock,
 };
 
-use posixage::secrecy::SecretString;
-use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM},
     iterator::Signals,
     low_level::emulate_default_handler,
 };
+use zeroize::Zeroizing;
 
 use crate::failure::{Failure, reason};
+
+/// The longest answer in bytes (64 KiB).
+const MAX_LEN: usize = 64 << 10;
 
 /// The controlling terminal, if this process has one.
 pub(crate) fn open() -> Option<File> {
@@ -22,57 +27,110 @@ pub(crate) fn open() -> Option<File> {
 }
 
 /// Asks for a line without showing it.
-pub(crate) fn ask_hidden(prompt: &str) -> Result<SecretString, Failure> {
+pub(crate) fn ask_hidden(prompt: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let tty = open().ok_or_else(|| Failure::new("no terminal to ask on"))?;
-    restore_on_signal(tty).map_err(|e| failed(&e))?;
-    match rpassword::prompt_password(prompt) {
-        Ok(line) => Ok(line.into()),
-        Err(error) => {
-            if error.kind() == io::ErrorKind::Interrupted {
-                // Ctrl-C: the terminal is as it was, and whoever started us learns of the signal.
-                let _ = emulate_default_handler(SIGINT);
-            }
-            Err(failed(&error))
-        }
-    }
+    let fails = |e: io::Error| Failure::new(format!("cannot ask on the terminal: {}", reason(&e)));
+    let hidden = Hidden::begin(&tty).map_err(fails)?;
+    (&tty).write_all(prompt.as_bytes()).map_err(fails)?;
+    let answer = read_line(&tty);
+    drop(hidden);
+    (&tty).write_all(b"\n").map_err(fails)?;
+    answer
 }
 
 /// Asks twice, until both answers are the same, three times at most.
-pub(crate) fn ask_new(prompt: &str) -> Result<SecretString, Failure> {
-    use posixage::secrecy::ExposeSecret;
-
+pub(crate) fn ask_new(prompt: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
     for _ in 0..3 {
         let first = ask_hidden(prompt)?;
         let second = ask_hidden("the same again: ")?;
-        if first.expose_secret() == second.expose_secret() {
+        if first == second {
             return Ok(first);
         }
         if let Some(mut tty) = open() {
-            let _ = writeln!(tty, "not the same");
+            let _ = tty.write_all(b"not the same\n");
         }
     }
     Err(Failure::new("the two answers differ"))
 }
 
-fn failed(error: &io::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => Failure::new("nothing was typed"),
-        _ => Failure::new(format!("cannot ask on the terminal: {}", reason(error))),
+/// Reads byte by byte, so that what follows the line is left for the next question.
+fn read_line(mut tty: &File) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let mut line = Zeroizing::new(Vec::with_capacity(MAX_LEN));
+    let mut byte = Zeroizing::new([0]);
+    loop {
+        match tty.read(&mut *byte) {
+            Ok(0) => return Err(Failure::new("the terminal was closed")),
+            Ok(_) => {}
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => {
+                return Err(Failure::new(format!(
+                    "cannot read the terminal: {}",
+                    reason(&e)
+                )));
+            }
+        }
+        match byte[0] {
+            b'\n' | b'\r' => return Ok(line),
+            // Backspace takes a character, Ctrl-U everything.
+            0x08 | 0x7f => while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {},
+            0x15 => line.clear(),
+            0x04 if line.is_empty() => return Err(Failure::new("nothing was typed")),
+            b'\t' | 0x20.. if line.len() < MAX_LEN => line.push(byte[0]),
+            b'\t' | 0x20.. => {
+                return Err(Failure::new(format!(
+                    "more than {MAX_LEN} bytes were typed"
+                )));
+            }
+            // Arrow keys and their like. To pass over what somebody pasted would change a secret
+            // unseen.
+            _ => {
+                return Err(Failure::new("a control character was typed")
+                    .hint("such a value can come from standard input"));
+            }
+        }
     }
 }
 
-/// From now on puts the terminal back as it is before a signal ends the process: a prompt turns echo
-/// off, and would not come to turn it on again.
-fn restore_on_signal(tty: File) -> io::Result<()> {
+/// A terminal that does not show what is typed, and hands it over at once: in lines it would cut
+/// them at 4 KiB.
+struct Hidden<'a> {
+    tty: &'a File,
+    before: Termios,
+}
+
+impl<'a> Hidden<'a> {
+    fn begin(tty: &'a File) -> io::Result<Self> {
+        restore_on_signal(tty)?;
+        let before = tcgetattr(tty)?;
+        let mut hidden = before.clone();
+        hidden.local_modes -= LocalModes::ECHO | LocalModes::ICANON | LocalModes::IEXTEN;
+        hidden.special_codes[SpecialCodeIndex::VMIN] = 1;
+        hidden.special_codes[SpecialCodeIndex::VTIME] = 0;
+        tcsetattr(tty, OptionalActions::Now, &hidden)?;
+        Ok(Self { tty, before })
+    }
+}
+
+impl Drop for Hidden<'_> {
+    fn drop(&mut self) {
+        let _ = tcsetattr(self.tty, OptionalActions::Now, &self.before);
+    }
+}
+
+/// From now on puts the terminal back as it is before a signal ends the process, which would leave
+/// it without echo otherwise.
+fn restore_on_signal(tty: &File) -> io::Result<()> {
     static INSTALLED: OnceLock<()> = OnceLock::new();
     if INSTALLED.get().is_some() {
         return Ok(());
     }
-    let before = tcgetattr(&tty)?;
+    let before = tcgetattr(tty)?;
+    let tty = tty.try_clone()?;
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT])?;
     std::thread::spawn(move || {
         for signal in signals.forever() {
             let _ = tcsetattr(&tty, OptionalActions::Now, &before);
+            let _ = (&tty).write_all(b"\n");
             let _ = emulate_default_handler(signal);
         }
     });

@@ -40,7 +40,7 @@ pub enum Error {
         kind: Kind,
     },
     /// The file system cannot do what the lock needs.
-    #[error("cannot lock {}: the file system does not support {call}: {source}", path.display())]
+    #[error("cannot lock {}: the file system does not support {call}: {}", path.display(), reason(source))]
     Unsupported {
         /// The lock file.
         path: PathBuf,
@@ -50,7 +50,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A system call failed.
-    #[error("cannot {op} {}: {source}", path.display())]
+    #[error("cannot {op} {}: {}", path.display(), reason(source))]
     Io {
         /// What was being done, such as "open".
         op: &'static str,
@@ -102,6 +102,9 @@ impl Error {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("writing needs write access to the lock file and its directory".into())
             }
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                Some("the store can be read, not written".into())
+            }
             Self::Io { .. } => None,
         }
     }
@@ -117,6 +120,18 @@ impl Error {
     pub fn is_lost(&self) -> bool {
         matches!(self, Self::Lost { .. })
     }
+}
+
+/// What the system said, as it stands in the messages of these crates: in lower case, without the
+/// number.
+#[must_use]
+pub fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| {
+        first.to_lowercase().chain(chars).collect()
+    })
 }
 
 fn timeout_hint(status: &Status) -> String {

@@ -47,11 +47,23 @@ impl System for Kernel {
         // O_NOFOLLOW and O_NONBLOCK: whoever can write to the directory must not be able to lead us
         // to another file, or to make us wait for the other end of a FIFO.
         let careful = OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let flags = match access {
-            Access::Create => OFlags::RDWR | OFlags::CREATE | careful,
-            Access::ReadOnly => OFlags::RDONLY | careful,
-        };
-        retry(|| fs::openat(&self.directory, LOCK_NAME, flags, private()))
+        let open =
+            |flags| retry(|| fs::openat(&self.directory, LOCK_NAME, flags | careful, private()));
+        if access == Access::ReadOnly {
+            return open(OFlags::RDONLY);
+        }
+        loop {
+            match open(OFlags::RDWR) {
+                Err(Errno::NOENT) => {}
+                answer => return answer,
+            }
+            match open(OFlags::RDWR | OFlags::CREATE | OFlags::EXCL) {
+                Ok(file) => return allow_owner(file),
+                // Somebody else was faster.
+                Err(Errno::EXIST) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
     }
 
     fn stat(&self, file: &OwnedFd) -> Result<Stat> {
@@ -102,7 +114,7 @@ impl System for Kernel {
     fn create(&self, name: &Name) -> Result<OwnedFd> {
         let flags =
             OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        retry(|| fs::openat(&self.directory, name, flags, private()))
+        retry(|| fs::openat(&self.directory, name, flags, private())).and_then(allow_owner)
     }
 
     fn exchange(&self, one: &Name, other: &Name) -> Result<()> {
@@ -138,7 +150,9 @@ impl System for Kernel {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        let (holders, waiters) = proc::contenders(stat.id);
+        let (holders, mut waiters) = proc::contenders(stat.id);
+        // Whoever asks knows that it waits itself.
+        waiters.retain(|pid| *pid != self.pid());
         Ok(Status {
             exists: true,
             heartbeat_age: Some(now.saturating_sub(stat.mtime)),
@@ -210,6 +224,11 @@ fn retry<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
 
 fn private() -> fs::Mode {
     fs::Mode::RUSR | fs::Mode::WUSR
+}
+
+/// Whatever the umask took away: nobody could open the file again.
+fn allow_owner(file: OwnedFd) -> Result<OwnedFd> {
+    retry(|| fs::fchmod(&file, private())).map(|()| file)
 }
 
 fn clock(id: ClockId) -> Duration {

@@ -43,7 +43,7 @@ use std::{
 use crate::{acquire::Contender, kernel::Kernel, system::System, wait::Thresholds};
 
 pub use crate::{
-    error::{Error, Loss},
+    error::{Error, Loss, reason},
     guard::Guard,
     status::{Activity, Holder, Status},
     system::Kind,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use posixage_lock::{LockFile, Status, Wait};
+use posixage_lock::{Status, Takeover, Wait};
 
 use crate::{
     config::check_work_factor,
@@ -22,20 +22,15 @@ pub struct Builder {
     pub(crate) work_factor: Option<u8>,
     pub(crate) wait: Wait,
     pub(crate) on_wait: Option<Notice>,
+    pub(crate) takeover: Takeover,
     pub(crate) allow_insecure: bool,
 }
 
-pub(crate) struct Notice(Box<dyn Fn(&Status) + Send + Sync>);
+pub(crate) struct Notice(pub(crate) Box<dyn Fn(&Status) + Send + Sync>);
 
 impl std::fmt::Debug for Notice {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Notice(..)")
-    }
-}
-
-impl Notice {
-    pub(crate) fn attach(self, lock: LockFile) -> LockFile {
-        lock.on_wait(self.0)
     }
 }
 
@@ -48,6 +43,7 @@ impl Builder {
             work_factor: None,
             wait: Wait::default(),
             on_wait: None,
+            takeover: Takeover::default(),
             allow_insecure: false,
         }
     }
@@ -81,6 +77,12 @@ impl Builder {
     /// Calls `notice` once for each wait for the lock that takes over a second, with who has it.
     pub fn on_wait(mut self, notice: impl Fn(&Status) + Send + Sync + 'static) -> Self {
         self.on_wait = Some(Notice(Box::new(notice)));
+        self
+    }
+
+    /// What to do about somebody who holds the lock and has not moved for 30 s: to wait, by default.
+    pub fn takeover(mut self, policy: Takeover) -> Self {
+        self.takeover = policy;
         self
     }
 

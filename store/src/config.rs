@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cipher::{DEFAULT_WORK_FACTOR, MAX_WORK_FACTOR},
     error::Error,
-    key::Recipient,
+    key::{KeyType, Recipient},
     root::{ReadError, Root},
 };
 
@@ -88,6 +88,17 @@ impl Config {
             password: file.password,
             work_factor: file.scrypt_work_factor,
         })
+    }
+
+    /// Whether secrets have a copy for keys of this type.
+    pub(crate) fn wants(&self, key_type: KeyType) -> bool {
+        match key_type {
+            KeyType::Password => self.password,
+            _ => self
+                .recipients
+                .iter()
+                .any(|recipient| recipient.key_type() == key_type),
+        }
     }
 
     /// What [`read`](Self::read) reads.

@@ -2,6 +2,8 @@
 
 use std::{fmt, io, path::PathBuf};
 
+use posixage_lock::reason;
+
 use crate::{id::Id, key::KeyType, metadata::MetadataError, source::KeyError};
 
 /// Why an operation on a store failed. The store is as it was before, unless the variant says
@@ -161,19 +163,13 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NoKeyFits { has, attempts, .. }
-                if attempts.is_empty() && has == &[KeyType::Password] =>
-            {
-                Some("it is encrypted with a password, and none was given".into())
-            }
             Self::Key(error) => error.hint(),
             Self::Lock(error) => error.hint(),
-            Self::InsecurePermissions { path, mode } => {
-                let dir = path.is_dir();
-                debug_assert!(mode & 0o077 != 0);
-                let safe = if dir { "700" } else { "600" };
+            Self::InsecurePermissions { path, .. } => {
+                let safe = if path.is_dir() { "700" } else { "600" };
                 Some(format!("chmod {safe} {}", path.display()))
             }
+            Self::ForeignOwner { owner, .. } => Some(format!("run as user {owner}")),
             Self::Damaged { path, .. } => Some(format!(
                 "restore {} from a backup, or remove the secret",
                 path.parent().unwrap_or(path).display()
@@ -181,6 +177,9 @@ impl Error {
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     Some("free some space; the store is as it was before".into())
+                }
+                io::ErrorKind::PermissionDenied => {
+                    Some("is it another user's? ls -ld tells the owner and the mode".into())
                 }
                 io::ErrorKind::ReadOnlyFilesystem => {
                     Some("the store can be read, not written".into())
@@ -219,14 +218,4 @@ impl fmt::Display for NoFit<'_> {
         }
         Ok(())
     }
-}
-
-/// The text of a system error without the number behind it, in lower case like everything else.
-pub(crate) fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| {
-        first.to_lowercase().chain(chars).collect()
-    })
 }

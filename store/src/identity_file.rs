@@ -1,8 +1,19 @@
 //! Files that hold private keys: age identities and SSH keys, in the clear or behind a passphrase.
 
-use std::path::Path;
+use std::{
+    fs::{self, File, OpenOptions, Permissions},
+    io::{self, Read, Write},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::Path,
+    sync::Arc,
+};
 
-use age::{DecryptError, Decryptor, armor::ArmoredReader, secrecy::SecretString};
+use age::{
+    DecryptError, Decryptor,
+    armor::ArmoredReader,
+    secrecy::{ExposeSecret, SecretString},
+};
+use zeroize::Zeroizing;
 
 use crate::{
     cipher,
@@ -32,6 +43,8 @@ where
     let bytes = private_file::read(path, allow_insecure)?;
     let name = |what: &str| format!("{what} {}", path.display());
     if bytes.starts_with(b"age-encryption.org/v1") || bytes.starts_with(b"-----BEGIN AGE") {
+        // Nobody is asked for the passphrase of what is no key file.
+        locked(&bytes, path)?;
         let path = path.to_path_buf();
         let source = KeySource::callback(KeyType::Age, name("age identity"), move || {
             let passphrase = passphrase(&path)?;
@@ -54,6 +67,67 @@ where
         name("age identity"),
         identities,
     ))
+}
+
+/// Makes a file (0600) with a new age identity, as `age-keygen` writes it, unless there is a file of
+/// that name; whether it did. Missing parent directories are made (0700).
+///
+/// Of two processes that try at once one makes it, and both find the same. When this returns `Ok`,
+/// the file survives a power cut; a crash leaves the whole file or none.
+///
+/// # Errors
+/// [`KeyError::Create`].
+pub fn create_identity_file(path: &Path) -> Result<bool, KeyError> {
+    create(path).map_err(|e| KeyError::Create {
+        path: path.into(),
+        source: Arc::new(e),
+    })
+}
+
+fn create(path: &Path) -> io::Result<bool> {
+    if path.try_exists()? {
+        return Ok(false);
+    }
+    let dir = private_file::parent(path);
+    private_file::create_dirs(dir)?;
+    let identity = age::x25519::Identity::generate();
+    let public = identity.to_public().to_string();
+    let secret = identity.to_string();
+    let lines = [
+        "# public key: ",
+        &public,
+        "\n",
+        secret.expose_secret(),
+        "\n",
+    ];
+    let text = Zeroizing::new(lines.concat());
+
+    // Under a name of its own until it is whole and on disk: a key file that a crash cut short
+    // would be found, and used, by the next run.
+    let name = path.file_name().unwrap_or_default().display();
+    let temporary = dir.join(format!(".{name}.{}", std::process::id()));
+    match fs::remove_file(&temporary) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&temporary)?;
+    let linked = file
+        .set_permissions(Permissions::from_mode(0o600))
+        .and_then(|()| file.write_all(text.as_bytes()))
+        .and_then(|()| file.sync_all())
+        // A link, unlike a rename, never replaces a key that somebody else has just made.
+        .and_then(|()| fs::hard_link(&temporary, path));
+    fs::remove_file(&temporary)?;
+    match linked {
+        Ok(()) => File::open(dir)?.sync_all().map(|()| true),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(e) => Err(e),
+    }
 }
 
 fn parse_age(text: &str, path: &Path) -> Result<Vec<Identity>, KeyError> {
@@ -86,17 +160,26 @@ fn parse_age(text: &str, path: &Path) -> Result<Vec<Identity>, KeyError> {
     Ok(identities)
 }
 
+/// An age file that a passphrase opens.
+fn locked<'a>(bytes: &'a [u8], path: &Path) -> Result<Decryptor<impl Read + use<'a>>, KeyError> {
+    let decryptor = Decryptor::new(ArmoredReader::new(bytes))
+        .map_err(|_| KeyError::unusable(path, "is not a valid age file"))?;
+    if !decryptor.is_scrypt() {
+        return Err(KeyError::unusable(
+            path,
+            "is encrypted, but not with a passphrase",
+        ));
+    }
+    Ok(decryptor)
+}
+
 fn unlock_age(
     bytes: &[u8],
     path: &Path,
     passphrase: SecretString,
 ) -> Result<Vec<Identity>, KeyError> {
     let unusable = |reason: &str| KeyError::unusable(path, reason);
-    let decryptor = Decryptor::new(ArmoredReader::new(bytes))
-        .map_err(|_| unusable("is not a valid age file"))?;
-    if !decryptor.is_scrypt() {
-        return Err(unusable("is encrypted, but not with a passphrase"));
-    }
+    let decryptor = locked(bytes, path)?;
     let text = cipher::decrypt_scrypt(decryptor, passphrase, bytes.len()).map_err(|e| match e {
         DecryptError::DecryptionFailed | DecryptError::NoMatchingKeys => {
             KeyError::WrongPassphrase { path: path.into() }

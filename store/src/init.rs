@@ -1,17 +1,13 @@
 //! Making a store.
 
-use std::{
-    fs::{self, DirBuilder, File},
-    io,
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
-    path::Path,
-};
+use std::{fs::File, path::Path};
 
 use posixage_lock::{LockFile, Mode, Wait};
 
 use crate::{
     config::{CONFIG_FILE, Config},
     error::Error,
+    private_file,
     rename::rename_new,
     root::Root,
     stage::Stage,
@@ -59,23 +55,12 @@ impl Store {
 }
 
 fn make_root(path: &Path) -> Result<(), Error> {
-    let fails = |e| Error::io("make directory", path, e);
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(parent)
-        .map_err(fails)?;
-    match DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => {}
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-        Err(e) => return Err(fails(e)),
+    if path.is_dir() {
+        return Ok(());
     }
-    // Whatever the umask took away, or an inherited ACL added.
-    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(fails)?;
+    let fails = |e| Error::io("make directory", path, e);
+    private_file::create_dirs(path).map_err(fails)?;
+    let parent = private_file::parent(path);
     File::open(parent)
         .and_then(|dir| dir.sync_all())
         .map_err(fails)

@@ -1,11 +1,6 @@
 //! The keys of a store handle, in the order in which they are tried.
 
-use age::{DecryptError, ssh::Recipient as SshRecipient};
-use base64::{
-    Engine,
-    prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD},
-};
-use sha2::{Digest, Sha256};
+use age::DecryptError;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -13,9 +8,10 @@ use crate::{
     directory::Sealed,
     error::{Attempt, Error},
     id::Id,
-    key::{Identity, KeyType, Recipient, RecipientKind},
+    key::{Identity, KeyType, Recipient},
     root::Root,
     source::KeySource,
+    ssh_tag::ssh_tag,
 };
 
 /// Whether a key that is not there yet may be fetched, which may mean to ask a person.
@@ -34,7 +30,8 @@ pub(crate) struct Keyring {
 
 impl Keyring {
     /// The value in `sealed`, by the first identity that fits. A key type that the secret lacks is
-    /// passed over, as is an identity that cannot be had or does not fit.
+    /// passed over, as is an identity that cannot be had or does not fit. `only` leaves out the
+    /// copies for other types of key.
     ///
     /// # Errors
     /// `Damaged` if a file that a key was there for is damaged, else `NoKeyFits`.
@@ -43,11 +40,13 @@ impl Keyring {
         root: &Root,
         id: &Id,
         sealed: &Sealed,
+        only: Option<KeyType>,
         fetch: Fetch,
     ) -> Result<Zeroizing<Vec<u8>>, Error> {
         let mut attempts = Vec::new();
         let mut damaged = None;
-        for source in &self.identities {
+        let wanted = |source: &&KeySource<Identity>| only.is_none_or(|t| t == source.key_type());
+        for source in self.identities.iter().filter(wanted) {
             tracing::debug!(%id, key = source.name(), "trying");
             let fails = |reason: &str| Attempt {
                 key: source.name().into(),
@@ -56,7 +55,10 @@ impl Keyring {
             let key_type = source.key_type();
             let file = sealed.ciphertexts.iter().find(|(t, _)| *t == key_type);
             let Some((_, file)) = file else {
-                attempts.push(fails("the secret has no copy for this type of key"));
+                // A key that nobody has fetched was not tried.
+                if source.peek().is_some() {
+                    attempts.push(fails("the secret has no copy for this type of key"));
+                }
                 continue;
             };
             let file = match file {
@@ -155,9 +157,6 @@ fn may_fit(source: &KeySource<Identity>, file: &[u8]) -> bool {
     let (None, Some(public)) = (source.peek(), source.public()) else {
         return true;
     };
-    let RecipientKind::Ssh(public) = &public.0 else {
-        return true;
-    };
     let (Some(tag), Ok(stanzas)) = (ssh_tag(public), cipher::stanzas(file)) else {
         return true;
     };
@@ -165,12 +164,4 @@ fn may_fit(source: &KeySource<Identity>, file: &[u8]) -> bool {
         kind.starts_with("ssh-") && args.first() == Some(&tag)
     };
     stanzas.iter().any(is_ours)
-}
-
-/// The tag of an SSH recipient stanza: the first four bytes of the SHA-256 of the public key in
-/// SSH's wire format (C2SP age-ssh).
-fn ssh_tag(recipient: &SshRecipient) -> Option<String> {
-    let text = recipient.to_string();
-    let wire = BASE64_STANDARD.decode(text.split(' ').nth(1)?).ok()?;
-    Some(BASE64_STANDARD_NO_PAD.encode(&Sha256::digest(wire)[..4]))
 }

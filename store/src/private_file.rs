@@ -1,9 +1,10 @@
-//! Files outside the store that hold something secret: keys and passwords.
+//! Files outside the store that hold something secret, keys and passwords, and the directories that
+//! lead there.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io::{self, Read},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::Path,
     sync::Arc,
 };
@@ -47,4 +48,26 @@ pub(crate) fn read(path: &Path, allow_insecure: bool) -> Result<Zeroizing<Vec<u8
     let mut bytes = Zeroizing::new(vec![0; usize::try_from(stat.len()).unwrap_or(0)]);
     file.read_exact(&mut bytes).map_err(io)?;
     Ok(bytes)
+}
+
+/// The directory that a path is in.
+pub(crate) fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Makes a directory and those that lead to it, as far as they are not there: each for its owner
+/// alone, whatever the umask takes away.
+pub(crate) fn create_dirs(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    create_dirs(parent(path))?;
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => fs::set_permissions(path, Permissions::from_mode(0o700)),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(e) => Err(e),
+    }
 }

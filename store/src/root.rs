@@ -78,6 +78,11 @@ impl Root {
         Err(self.foreign())
     }
 
+    /// The user id that owns the root.
+    pub(crate) fn owner(&self) -> u32 {
+        self.owner
+    }
+
     fn foreign(&self) -> Error {
         Error::ForeignOwner {
             path: self.path.clone(),

@@ -28,8 +28,16 @@ pub struct KeySource<T> {
 #[non_exhaustive]
 pub enum KeyError {
     /// The file could not be read.
-    #[error("cannot read key file {}: {}", path.display(), crate::error::reason(source))]
+    #[error("cannot read key file {}: {}", path.display(), posixage_lock::reason(source))]
     Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+    /// The file could not be made.
+    #[error("cannot make key file {}: {}", path.display(), posixage_lock::reason(source))]
+    Create {
         /// The file.
         path: PathBuf,
         /// What the system said.

@@ -41,9 +41,17 @@ pub(crate) fn sweep(root: &Root) -> Result<(), Error> {
     Ok(())
 }
 
-fn is_leftover(name: &str) -> bool {
+pub(crate) fn is_leftover(name: &str) -> bool {
     let kind = name.strip_prefix(OURS).unwrap_or_default();
     kind.starts_with("stage.") || kind.starts_with("trash.")
+}
+
+/// The stages and the trash of dead processes.
+pub(crate) fn leftovers(root: &Root) -> Result<Vec<String>, Errno> {
+    let names = entries(root)?.into_iter().map(|(name, _)| name);
+    Ok(names
+        .filter(|name| is_leftover(name) && claim(root, name).is_some())
+        .collect())
 }
 
 /// Names with their inodes. A name that is not UTF-8 is none of ours, but an inode like others.

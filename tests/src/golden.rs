@@ -33,7 +33,13 @@ impl Expected {
     /// It is not.
     #[track_caller]
     pub fn assert_value(&self, value: &[u8]) {
-        assert_eq!(value.len(), self.bytes, "length of {} {}", self.store, self.id);
+        assert_eq!(
+            value.len(),
+            self.bytes,
+            "length of {} {}",
+            self.store,
+            self.id
+        );
         assert_eq!(sha256(value), self.sha256, "{} {}", self.store, self.id);
     }
 }
@@ -87,7 +93,10 @@ pub fn key(sandbox: &Sandbox, name: &str) -> PathBuf {
 /// In hexadecimal.
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect()
 }
 
 fn fixtures() -> PathBuf {

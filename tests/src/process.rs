@@ -205,7 +205,7 @@ impl Kept {
             return status;
         }
         // Not a group yet, should it still be on its way to setsid.
-        drop(kill_process_group(self.pid(), Signal::KILL));
+        let _ = kill_process_group(self.pid(), Signal::KILL);
         drop(self.child.kill());
         let status = self.child.wait().expect("wait for a child");
         self.status = Some(status);

@@ -64,7 +64,10 @@ impl Screen {
 
     /// Everything, after the end. `None` if it does not end within `limit`.
     pub fn all(&self, limit: Duration) -> Option<Vec<u8>> {
-        let waited = self.0.1.wait_timeout_while(self.text(), limit, |t| !t.ended);
+        let waited = self
+            .0
+            .1
+            .wait_timeout_while(self.text(), limit, |t| !t.ended);
         let (text, _) = waited.unwrap_or_else(PoisonError::into_inner);
         text.ended.then(|| text.bytes.clone())
     }

@@ -69,6 +69,7 @@ impl Terminal {
     /// Waits until `text` is on the screen, behind what was waited for before.
     #[track_caller]
     pub fn wait_for(&mut self, text: &str) {
+        assert!(!text.is_empty(), "nothing to wait for");
         self.seen = self.screen.wait_for(text, self.seen, LIMIT);
     }
 
@@ -160,7 +161,6 @@ impl End {
 
     /// It exited with `code`.
     #[track_caller]
-    #[must_use]
     pub fn exits(self, code: i32) -> Self {
         assert_eq!(self.status.code(), Some(code), "{self:?}");
         self

@@ -34,7 +34,10 @@ pub(crate) fn run(settings: &Settings, args: &Lock) -> Result<ExitCode, Failure>
     let status = child
         .wait()
         .map_err(|e| Failure::new(format!("wait: {}", reason(&e))))?;
-    guard.verify().map_err(posixage::Error::from)?;
+    guard.verify().map_err(|error| {
+        Failure::from(posixage::Error::from(error))
+            .hint("the command has ended; others may have written while it ran")
+    })?;
     // The child's own code; where a signal ended it, that of a shell.
     let code = status
         .code()

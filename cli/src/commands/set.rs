@@ -6,7 +6,7 @@ use std::{
     os::unix::ffi::OsStrExt,
 };
 
-use posixage::{Error, Id, MAX_VALUE_LEN, Metadata, Secret, secrecy::ExposeSecret};
+use posixage::{Error, Id, MAX_VALUE_LEN, Metadata, Secret};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -46,7 +46,7 @@ pub(crate) fn run(settings: &Settings, args: Set) -> Result<(), Failure> {
     } else {
         let value = match value {
             Some(value) => value,
-            None if io::stdin().is_terminal() => from_prompt(&id)?,
+            None if io::stdin().is_terminal() => terminal::ask_new(&format!("value of {id}: "))?,
             None => from_stdin(args.raw)?,
         };
         let metadata: Metadata = args.metadata.into_iter().collect();
@@ -80,11 +80,6 @@ impl Target {
                 .hint("an id is made of A-Z a-z 0-9 . _ : - in components joined by /")),
         }
     }
-}
-
-fn from_prompt(id: &Id) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let value = terminal::ask_new(&format!("value of {id}: "))?;
-    Ok(Zeroizing::new(value.expose_secret().as_bytes().to_vec()))
 }
 
 fn from_stdin(raw: bool) -> Result<Zeroizing<Vec<u8>>, Failure> {

@@ -1,0 +1,61 @@
+//! `posixage verify`
+
+use posixage::{Finding, Verify as What};
+use serde::Serialize;
+
+use crate::{
+    args::Verify,
+    failure::{Code, Failure},
+    keys,
+    output::{print, print_json},
+    settings::Settings,
+};
+
+/// A finding as `--json` prints it.
+#[derive(Serialize)]
+struct Object {
+    path: String,
+    id: Option<String>,
+    kind: &'static str,
+    problem: String,
+    wrong: bool,
+    repaired: bool,
+}
+
+pub(crate) fn run(settings: &Settings, args: &Verify) -> Result<(), Failure> {
+    let store = keys::open_to_verify(settings, args.decrypt)?;
+    let what = What {
+        decrypt: args.decrypt,
+        repair: args.repair,
+    };
+    let mut findings: Vec<Finding> = Vec::new();
+    store.verify(what, |finding| findings.push(finding))?;
+    findings.sort_by(|a, b| a.path.cmp(&b.path));
+    if args.json {
+        print_json(&findings.iter().map(object).collect::<Vec<_>>())?;
+    } else {
+        print(|out| {
+            findings
+                .iter()
+                .try_for_each(|finding| writeln!(out, "{finding}"))
+        })?;
+    }
+    if findings
+        .iter()
+        .any(|finding| finding.problem.is_wrong() && !finding.repaired)
+    {
+        return Err(Failure::silent(Code::Damaged));
+    }
+    Ok(())
+}
+
+fn object(finding: &Finding) -> Object {
+    Object {
+        path: finding.path.display().to_string(),
+        id: finding.id.as_ref().map(ToString::to_string),
+        kind: finding.problem.kind(),
+        problem: finding.problem.to_string(),
+        wrong: finding.problem.is_wrong(),
+        repaired: finding.repaired,
+    }
+}
