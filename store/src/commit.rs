@@ -14,12 +14,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::{
-    fs::{Mode, fsync, mkdirat},
+    fs::{Mode, mkdirat},
     io::Errno,
 };
 
 use crate::{
     error::Error,
+    interruptible::fsync,
     rename::{exchange, rename, rename_new},
     root::Root,
     stage::{Stage, temporary_name},

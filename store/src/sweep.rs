@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use rustix::{
-    fs::{Dir, Mode, OFlags, fsync, openat},
+    fs::{Mode, OFlags},
     io::Errno,
 };
 
@@ -11,9 +11,10 @@ use crate::{
     commit::OLD,
     error::Error,
     id::Id,
+    interruptible::{fsync, openat, read_dir, try_flock},
     rename::rename,
     root::{OURS, Root},
-    stage, tree,
+    tree,
 };
 
 /// Removes the stages and the trash of dead processes, and puts back what a commit without
@@ -63,7 +64,7 @@ fn entries(root: &Root) -> Result<Vec<(String, u64)>, Errno> {
             entry.ino(),
         ))
     };
-    Dir::read_from(&root.dir)?.map(entry).collect()
+    read_dir(&root.dir)?.map(entry).collect()
 }
 
 /// Takes the flock by which a stage says that it is alive; `None` if somebody has it.
@@ -73,9 +74,7 @@ fn entries(root: &Root) -> Result<Vec<(String, u64)>, Errno> {
 fn claim(root: &Root, name: &str) -> Option<Option<OwnedFd>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match openat(&root.dir, name, flags, Mode::empty()) {
-        Ok(dir) => stage::take_flock(&dir)
-            .unwrap_or(false)
-            .then_some(Some(dir)),
+        Ok(dir) => try_flock(&dir).unwrap_or(false).then_some(Some(dir)),
         Err(Errno::NOTDIR | Errno::LOOP) => Some(None),
         Err(_) => None,
     }
@@ -110,7 +109,7 @@ pub(crate) fn set_aside(root: &Root) -> Result<Vec<Vec<u8>>, Errno> {
         Err(e) => return Err(e),
     };
     let mut names = Vec::new();
-    for entry in Dir::read_from(&dir)? {
+    for entry in read_dir(&dir)? {
         let name = entry?.file_name().to_bytes().to_vec();
         if !name.starts_with(b".") {
             names.push(name);
