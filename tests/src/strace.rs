@@ -7,47 +7,37 @@ use std::{
 
 use crate::{Output, Program, Sandbox, calls::Call, tools};
 
-/// How strace marks a call that it has tampered with.
-const INJECTED: &str = "(INJECTED)";
-
-/// The program with these expressions for `strace -e`, such as `inject=fsync:error=EIO:when=2`.
-/// Nothing is written but what the program writes. Ends as the program ends.
-pub fn tampered(program: Program, expressions: &[String]) -> Program {
-    let strace = tools::need("strace", "strace").display().to_string();
-    let mut front = vec![
-        strace,
-        "-f".into(),
-        "-qq".into(),
-        "-o".into(),
-        "/dev/null".into(),
-    ];
-    for expression in expressions {
-        front.extend(["-e".into(), expression.clone()]);
-    }
-    program.behind(front)
-}
-
-/// Runs the program with these expressions; whether any call was tampered with.
+/// Runs the program with these expressions for `strace -e`, such as `inject=fsync:error=EIO:when=2`.
+/// Nothing is stopped but the calls that they name. Ends as the program ends; the second text is
+/// these calls, with the paths of descriptors.
 ///
 /// # Panics
-/// strace fails.
+/// strace cannot be run.
 #[must_use]
-pub fn tampered_once(
-    sandbox: &Sandbox,
-    program: Program,
-    expressions: &[String],
-) -> (Output, bool) {
-    let strace = tools::need("strace", "strace").display().to_string();
+pub fn tampered(sandbox: &Sandbox, program: Program, expressions: &[String]) -> (Output, String) {
+    let named = |expression: &String| {
+        let name = expression.strip_prefix("inject=")?.split(':').next()?;
+        Some(name.to_owned())
+    };
+    let named: BTreeSet<String> = expressions.iter().filter_map(named).collect();
+    let named: Vec<String> = named.into_iter().collect();
     let file = tempfile::NamedTempFile::new_in(sandbox.path()).expect("a temporary file");
-    let output = file.path().display().to_string();
-    let mut front = vec![strace, "-f".into(), "-qq".into(), "-o".into(), output];
-    for expression in expressions {
-        front.extend(["-e".into(), expression.clone()]);
-    }
+    let mut front = strace(&["-f", "-qq", "-y", "--seccomp-bpf", "-o"]);
+    front.push(file.path().display().to_string());
+    front.extend(["-e".into(), format!("trace={}", named.join(","))]);
+    front.extend(expressions.iter().flat_map(|e| ["-e".into(), e.clone()]));
     let output = program.behind(front).run();
     let trace = fs::read(file.path()).expect("what strace wrote");
-    let reached = String::from_utf8_lossy(&trace).contains(INJECTED);
-    (output, reached)
+    (output, String::from_utf8_lossy(&trace).into_owned())
+}
+
+/// How strace marks a call that it has tampered with.
+pub const INJECTED: &str = "(INJECTED)";
+
+fn strace(options: &[&str]) -> Vec<String> {
+    let strace = tools::need("strace", "strace").display().to_string();
+    let options = options.iter().map(|option| String::from(*option));
+    [strace].into_iter().chain(options).collect()
 }
 
 /// The calls of the one thread that touches files, in order, with all they wrote. Those that name
@@ -57,16 +47,11 @@ pub fn tampered_once(
 /// The program fails, or a second thread touches files.
 #[must_use]
 pub fn record(sandbox: &Sandbox, program: Program, expressions: &[String]) -> Vec<Call> {
-    let strace = tools::need("strace", "strace").display().to_string();
     let dir = tempfile::tempdir_in(sandbox.path()).expect("a temporary directory");
     let output = dir.path().join("calls").display().to_string();
-    let mut front: Vec<String> = [&strace, "-ff", "-qq", "-xx", "-s", "1000000", "-o", &output]
-        .map(String::from)
-        .into();
+    let mut front = strace(&["-ff", "-qq", "-xx", "-s", "1000000", "-o", &output]);
     front.extend(["-e".into(), "trace=%file,%desc,exit_group".into()]);
-    for expression in expressions {
-        front.extend(["-e".into(), expression.clone()]);
-    }
+    front.extend(expressions.iter().flat_map(|e| ["-e".into(), e.clone()]));
     program.behind(front).run().succeeds();
     let threads = fs::read_dir(dir.path()).expect("what strace wrote");
     let mut main = None;
@@ -89,19 +74,9 @@ pub fn record(sandbox: &Sandbox, program: Program, expressions: &[String]) -> Ve
 /// The program fails.
 #[must_use]
 pub fn census(sandbox: &Sandbox, program: Program, path: &str) -> BTreeMap<String, usize> {
-    let strace = tools::need("strace", "strace").display().to_string();
     let dir = tempfile::tempdir_in(sandbox.path()).expect("a temporary directory");
-    let output = dir.path().join("calls");
-    let front = [
-        &strace,
-        "-f",
-        "-qq",
-        "-s",
-        "4096",
-        "-o",
-        &output.display().to_string(),
-    ]
-    .map(String::from);
+    let output = dir.path().join("calls").display().to_string();
+    let front = strace(&["-f", "-qq", "-s", "4096", "-o", &output]);
     program.behind(front).run().succeeds();
     let text = fs::read(&output).expect("what strace wrote");
     let text = String::from_utf8_lossy(&text);

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use posixage::{Config, Error, Id, Identity, Store, lock::Wait, secrecy::ExposeSecret};
+use posixage::{Config, Error, Id, Identity, Store, Verify, lock::Wait, secrecy::ExposeSecret};
 
 use crate::{
     Program, Sandbox,
@@ -24,7 +24,7 @@ pub struct Subject {
     sandbox: Sandbox,
     identity: Identity,
     id: Id,
-    neighbours: Vec<(PathBuf, Snapshot)>,
+    neighbours: Vec<(Id, Snapshot)>,
 }
 
 /// Marks of writes that are not under test.
@@ -67,9 +67,8 @@ impl Subject {
         for name in ["some/neighbour", "some"] {
             let id: Id = name.parse().expect("an id");
             store.set(&id, &marked::secret(&id, OTHER)).expect("set");
-            let path = subject.store().join(id.directory_name());
-            let snapshot = Snapshot::of(&path);
-            subject.neighbours.push((path, snapshot));
+            let snapshot = Snapshot::of(&subject.store().join(id.directory_name()));
+            subject.neighbours.push((id, snapshot));
         }
         subject
     }
@@ -122,32 +121,55 @@ impl Subject {
     /// # Errors
     /// What was lost.
     pub fn survives(&self, allowed: &[State]) -> Result<State, String> {
-        let found = self.read()?;
-        if !allowed.contains(&found) {
-            return Err(format!("found {found:?}, not one of {allowed:?}"));
-        }
-        self.sweeps_clean()?;
-        let later = self.read()?;
-        if later != found {
-            return Err(format!(
-                "found {found:?}, and {later:?} after the next write"
-            ));
-        }
-        for (path, snapshot) in &self.neighbours {
-            if Snapshot::of(path) != *snapshot {
-                return Err(format!("{} was touched", path.display()));
+        let found = self.survives_at(&self.store(), allowed)?;
+        for (id, snapshot) in &self.neighbours {
+            if Snapshot::of(&self.store().join(id.directory_name())) != *snapshot {
+                return Err(format!("{id} was touched"));
             }
         }
         Ok(found)
     }
 
-    /// The next write, of another id: it waits for no lock, and leaves nothing that is temporary.
-    fn sweeps_clean(&self) -> Result<(), String> {
-        next_write(&self.open())?;
-        let left = leftovers(&self.store());
-        match left.is_empty() {
-            true => Ok(()),
-            false => Err(format!("left after the next write: {left:?}")),
+    /// The same for a copy of the store.
+    ///
+    /// # Errors
+    /// What was lost.
+    pub fn survives_at(&self, root: &Path, allowed: &[State]) -> Result<State, String> {
+        let read = |id| read(&open(root, &self.identity), id);
+        let found = read(&self.id)?;
+        if !allowed.contains(&found) {
+            return Err(format!("found {found:?}, not one of {allowed:?}"));
+        }
+        // The next write, of another id, waits for no lock, and leaves nothing that is temporary.
+        next_write(&open(root, &self.identity))?;
+        let left = leftovers(root);
+        if !left.is_empty() {
+            return Err(format!("left after the next write: {left:?}"));
+        }
+        let later = read(&self.id)?;
+        if later != found {
+            return Err(format!(
+                "found {found:?}, and {later:?} after the next write"
+            ));
+        }
+        for (id, _) in &self.neighbours {
+            let found = read(id)?;
+            if found != Some(OTHER) {
+                return Err(format!("found {found:?} in {id}"));
+            }
+        }
+        let mut findings = Vec::new();
+        let verified = open(root, &self.identity).verify(
+            Verify {
+                decrypt: true,
+                repair: false,
+            },
+            |finding| findings.push(format!("{finding:?}")),
+        );
+        verified.map_err(|e| format!("verify: {e}"))?;
+        match findings.is_empty() {
+            true => Ok(found),
+            false => Err(format!("verify: {findings:?}")),
         }
     }
 }

@@ -28,9 +28,12 @@ fn killed_everywhere(operation: Operation, tampering: &[String]) -> BTreeSet<Sta
             let mut tampering = tampering.to_vec();
             tampering.push(format!("inject={call}:signal=KILL:when={nth}"));
             let program = operation.program(&subject, mark);
-            let output = strace::tampered(program, &tampering).run();
+            let output = strace::tampered(subject.sandbox(), program, &tampering).0;
             let undisturbed = output.status.success();
-            assert!(undisturbed || output.signal() == Some(SIGKILL), "{output:?}");
+            assert!(
+                undisturbed || output.signal() == Some(SIGKILL),
+                "{output:?}"
+            );
             let allowed = match undisturbed {
                 true => vec![after],
                 false => vec![before, after],
