@@ -5,6 +5,8 @@ use std::{fmt, process::ExitCode};
 pub(crate) use posixage::lock::reason;
 use posixage::{Error, KeyError};
 
+use crate::output::printable;
+
 /// What the exit codes mean; they are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -61,10 +63,10 @@ impl Failure {
 
     pub(crate) fn print(&self) {
         if !self.message.is_empty() {
-            eprintln!("posixage: {}", self.message);
+            eprintln!("posixage: {}", printable(&self.message));
         }
         if let Some(hint) = &self.hint {
-            eprintln!("hint: {hint}");
+            eprintln!("hint: {}", printable(hint));
         }
     }
 

@@ -191,7 +191,8 @@ fn builder(settings: &Settings) -> Builder {
 fn open(settings: &Settings, builder: Builder) -> Result<Store, Failure> {
     builder.open().map_err(|error| match error {
         Error::NoStore { .. } if settings.store.named => {
-            let path = settings.store.path.display();
+            let path = settings.store.path.to_string_lossy();
+            let path = shlex::try_quote(&path).unwrap_or_default();
             Failure::from(error).hint(format_args!("make one: posixage --store {path} init"))
         }
         Error::NoStore { .. } => Failure::from(error).hint("make one: posixage init"),

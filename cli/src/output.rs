@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use signal_hook::{consts::SIGPIPE, low_level::emulate_default_handler};
+use zeroize::Zeroizing;
 
 use crate::failure::{Failure, reason};
 
@@ -29,7 +30,21 @@ pub(crate) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Res
 /// Writes a value as one line of JSON.
 pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     print(|out| {
-        serde_json::to_writer(&mut *out, value)?;
-        out.write_all(b"\n")
+        let json = Zeroizing::new(serde_json::to_string(value)?);
+        writeln!(out, "{}", *Zeroizing::new(printable(&json)))
     })
+}
+
+/// The text with its control characters, line breaks apart, as JSON escapes: what others wrote, into
+/// metadata or a file's name, must not draw on the terminal.
+pub(crate) fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && c != '\n' {
+            shown.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
 }

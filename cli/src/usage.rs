@@ -1,7 +1,7 @@
 //! What was wrong with a command line, without saying it back: it may hold a secret that somebody
 //! took for an argument.
 
-use std::process::ExitCode;
+use std::{error::Error, process::ExitCode};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
@@ -24,34 +24,80 @@ pub(crate) fn report(error: &clap::Error) -> Result<ExitCode, Failure> {
         _ => {}
     }
     let failure = match error.kind() {
-        ErrorKind::UnknownArgument => unknown(error),
+        ErrorKind::UnknownArgument => unknown_argument(error),
+        ErrorKind::InvalidSubcommand => unknown_command(error),
+        ErrorKind::MissingRequiredArgument => Failure::new(format!(
+            "{} is missing",
+            context(error, ContextKind::InvalidArg)
+        ))
+        .hint(usage(&text)),
         ErrorKind::TooManyValues => Failure::new(format!("{} takes no value", option(error))),
-        _ => Failure::new(text.strip_prefix("error: ").unwrap_or(&text).trim_end()),
+        ErrorKind::ValueValidation => {
+            let reason = error.source().map_or_else(String::new, ToString::to_string);
+            Failure::new(format!(
+                "{}: {reason}",
+                context(error, ContextKind::InvalidArg)
+            ))
+        }
+        ErrorKind::InvalidValue => {
+            let argument = context(error, ContextKind::InvalidArg);
+            match context(error, ContextKind::ValidValue) {
+                values if values.is_empty() => Failure::new(format!("{argument} needs a value")),
+                values => Failure::new(format!("{argument} is one of {values}")),
+            }
+        }
+        _ => Failure::new(
+            text.lines()
+                .next()
+                .unwrap_or_default()
+                .trim_start_matches("error: "),
+        )
+        .hint(usage(&text)),
     };
     Err(failure.code(Code::Usage))
 }
 
-fn unknown(error: &clap::Error) -> Failure {
+fn unknown_argument(error: &clap::Error) -> Failure {
     let option = option(error);
     if !option.starts_with('-') {
         return Failure::new("one argument too many")
             .hint("a value comes from the prompt, from standard input, or as ID=VALUE");
     }
     let failure = Failure::new(format!("there is no option {option}"));
-    match error.get(ContextKind::SuggestedArg) {
-        Some(ContextValue::String(similar)) => failure.hint(format_args!("there is {similar}")),
+    match context(error, ContextKind::SuggestedArg) {
+        similar if !similar.is_empty() => failure.hint(format_args!("there is {similar}")),
         _ => failure.hint("--help lists the options"),
+    }
+}
+
+fn unknown_command(error: &clap::Error) -> Failure {
+    let command = context(error, ContextKind::InvalidSubcommand);
+    let failure = Failure::new(format!("there is no command {command}"));
+    match context(error, ContextKind::SuggestedSubcommand) {
+        similar if !similar.is_empty() => failure.hint(format_args!("there is {similar}")),
+        _ => failure.hint("posixage --help lists the commands"),
     }
 }
 
 /// The argument that is wrong, as far as it names an option.
 fn option(error: &clap::Error) -> String {
-    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else {
-        return String::new();
-    };
+    let argument = context(error, ContextKind::InvalidArg);
     argument
         .split(['=', ' '])
         .next()
         .unwrap_or_default()
         .to_owned()
+}
+
+fn context(error: &clap::Error, kind: ContextKind) -> String {
+    match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        Some(ContextValue::Strings(texts)) => texts.join(", "),
+        _ => String::new(),
+    }
+}
+
+fn usage(text: &str) -> String {
+    let line = text.lines().find_map(|line| line.strip_prefix("Usage: "));
+    line.unwrap_or("posixage --help").to_owned()
 }

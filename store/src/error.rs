@@ -4,7 +4,12 @@ use std::{fmt, io, path::PathBuf};
 
 use posixage_lock::reason;
 
-use crate::{id::Id, key::KeyType, metadata::MetadataError, source::KeyError};
+use crate::{
+    id::Id,
+    key::KeyType,
+    metadata::MetadataError,
+    source::{KeyError, quoted},
+};
 
 /// Why an operation on a store failed. The store is as it was before, unless the variant says
 /// otherwise. Nothing secret is in it.
@@ -167,7 +172,7 @@ impl Error {
             Self::Lock(error) => error.hint(),
             Self::InsecurePermissions { path, .. } => {
                 let safe = if path.is_dir() { "700" } else { "600" };
-                Some(format!("chmod {safe} {}", path.display()))
+                Some(format!("chmod {safe} {}", quoted(path)))
             }
             Self::ForeignOwner { owner, .. } => Some(format!("run as user {owner}")),
             Self::Damaged { path, .. } => Some(format!(

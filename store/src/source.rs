@@ -75,7 +75,7 @@ impl KeyError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::InsecurePermissions { path, .. } => Some(format!("chmod 600 {}", path.display())),
+            Self::InsecurePermissions { path, .. } => Some(format!("chmod 600 {}", quoted(path))),
             _ => None,
         }
     }
@@ -86,6 +86,13 @@ impl KeyError {
             reason: reason.into(),
         }
     }
+}
+
+/// A path as it can be pasted into a shell.
+pub(crate) fn quoted(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    // Only a NUL cannot be quoted, and no path has one.
+    shlex::try_quote(&text).map_or_else(|_| text.to_string(), String::from)
 }
 
 impl<T> KeySource<T> {

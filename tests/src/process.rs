@@ -35,6 +35,7 @@ pub struct Program {
     input: Vec<u8>,
     ordinary: bool,
     terminal: bool,
+    limit: Duration,
 }
 
 impl Program {
@@ -48,6 +49,7 @@ impl Program {
             input: Vec::new(),
             ordinary: false,
             terminal: false,
+            limit: LIMIT,
         }
     }
 
@@ -111,6 +113,12 @@ impl Program {
         self
     }
 
+    /// Gives it that long instead of [`LIMIT`]: for a build.
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
     pub(crate) fn on_terminal(mut self) -> Self {
         self.terminal = true;
         self
@@ -140,6 +148,7 @@ impl Program {
             stderr: child.stderr.take().map_or_else(Screen::default, Screen::of),
             words: self.words,
             child: Kept::new(child),
+            limit: self.limit,
         }
     }
 
@@ -226,6 +235,7 @@ pub struct Running {
     stdout: Screen,
     stderr: Screen,
     child: Kept,
+    limit: Duration,
 }
 
 impl Running {
@@ -273,7 +283,7 @@ impl Running {
     /// Waits for its end; its standard input stays open.
     #[track_caller]
     pub fn end(mut self) -> Output {
-        let status = self.child.wait(LIMIT);
+        let status = self.child.wait(self.limit);
         let [stdout, stderr] = [&self.stdout, &self.stderr].map(|s| s.all(LIMIT));
         let words = &self.words;
         let output = Output {

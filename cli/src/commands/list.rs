@@ -9,7 +9,7 @@ use crate::{
     args::List,
     failure::{Code, Failure},
     keys,
-    output::{print, print_json},
+    output::{print, print_json, printable},
     settings::Settings,
 };
 
@@ -66,7 +66,10 @@ fn long(out: &mut dyn Write, secrets: &[(Id, Option<Metadata>)]) -> io::Result<(
         .unwrap_or(0);
     for (id, metadata) in secrets {
         match metadata {
-            Some(metadata) => writeln!(out, "{id:width$}  {metadata}")?,
+            Some(metadata) => {
+                let metadata = printable(&metadata.to_string());
+                writeln!(out, "{id:width$}  {metadata}")?;
+            }
             None => writeln!(out, "{id}")?,
         }
     }

@@ -7,7 +7,7 @@ use crate::{
     args::Verify,
     failure::{Code, Failure},
     keys,
-    output::{print, print_json},
+    output::{print, print_json, printable},
     settings::Settings,
 };
 
@@ -35,9 +35,10 @@ pub(crate) fn run(settings: &Settings, args: &Verify) -> Result<(), Failure> {
         print_json(&findings.iter().map(object).collect::<Vec<_>>())?;
     } else {
         print(|out| {
-            findings
+            let mut lines = findings
                 .iter()
-                .try_for_each(|finding| writeln!(out, "{finding}"))
+                .map(|finding| printable(&finding.to_string()));
+            lines.try_for_each(|line| writeln!(out, "{line}"))
         })?;
     }
     if findings

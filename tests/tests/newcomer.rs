@@ -1,0 +1,342 @@
+//! Claim: whatever a new user does wrong is answered at once with a line that says what is wrong,
+//! the right exit code, and, where there is something to do, what to do.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use posixage_tests::{Program, Sandbox, Terminal, golden, process::ORDINARY_USER, tools, tree::Snapshot};
+
+#[test]
+fn no_store() {
+    let sandbox = Sandbox::new();
+    for args in [&["get", "x"][..], &["list"], &["rm", "x"], &["status"], &["lock", "--", "true"]] {
+        let output = sandbox.run(args).fails(1).says(["no store", sandbox.store().to_str().unwrap()]);
+        assert!(output.hint().contains("posixage init"), "{output:?}");
+    }
+    // Reading makes nothing.
+    assert_eq!(fs::read_dir(sandbox.home()).unwrap().count(), 0);
+}
+
+#[test]
+fn no_key() {
+    let sandbox = Sandbox::new().initialised();
+    sandbox.set("x", "value");
+    fs::remove_file(sandbox.identity()).unwrap();
+    sandbox.run(["get", "x"]).fails(5).says(["no key fits", "x"]);
+    // Nothing makes a new key that would not fit.
+    sandbox.posixage(["set", "y"]).input("v").run().succeeds();
+    assert!(!sandbox.identity().exists());
+    let missing = sandbox.home().join("missing");
+    let output = sandbox.posixage(["get", "x", "-i"]).arg(&missing).run();
+    output.fails(1).says([missing.to_str().unwrap(), "no such file"]);
+}
+
+#[test]
+fn no_terminal() {
+    let sandbox = Sandbox::new();
+    // Standard input is a pipe with nothing in it that is never closed: nobody may wait for more
+    // than is there, except for the value of `set`.
+    for args in [&["get", "x"][..], &["list"], &["init"], &["status"], &["rm", "x"], &["init", "--password"]] {
+        sandbox.posixage(args).start().end();
+    }
+    sandbox.run(["init", "--store", "locked", "--password"]).succeeds();
+    let set = sandbox.posixage(["--store", "locked", "set", "x=value"]).start();
+    set.end().fails(5).says(["password", "terminal"]);
+    // Closed altogether.
+    let closed = sandbox.posixage(["set", "x"]).in_shell(r#"exec "$@" <&-"#).run();
+    assert!(closed.status.code().is_some_and(|code| code <= 1), "{closed:?}");
+    let closed = sandbox.posixage(["list"]).in_shell(r#"exec "$@" >&-"#).run();
+    assert!(closed.status.code().is_some_and(|code| code <= 1), "{closed:?}");
+}
+
+#[test]
+fn a_wrong_path() {
+    let sandbox = Sandbox::new();
+    let missing = sandbox.home().join("missing");
+    let posixage = || sandbox.posixage(["--store"]).arg(&missing);
+    for args in [&["get", "x"][..], &["list"], &["set", "x"], &["rm", "x"], &["status"]] {
+        let output = posixage().args(args).input("v").run().fails(1);
+        let output = output.says(["no store", missing.to_str().unwrap()]);
+        assert!(output.hint().contains("init"), "{output:?}");
+    }
+    assert!(!missing.exists());
+    // As the hint says.
+    posixage().arg("init").run().succeeds();
+    posixage().args(["set", "x"]).input("v").run().succeeds();
+}
+
+#[test]
+fn errors_of_usage_look_like_all_others() {
+    let sandbox = Sandbox::new().initialised();
+    for (args, said) in [
+        (&["gte", "x"][..], "'get'"),
+        (&["lst"], "'list'"),
+        (&["get"], "ID"),
+        (&["get", "a", "b"], "'b'"),
+        (&["get", "--jsn", "x"], "--json"),
+        (&["rm"], "ID"),
+        (&["lock"], "CMD"),
+        (&["set"], "ID"),
+        (&["get", "--json", "--metadata", "x"], "--metadata"),
+    ] {
+        let output = sandbox.run(args).fails(2).says([said]);
+        assert!(output.err().contains("--help"), "{output:?}");
+    }
+}
+
+#[test]
+fn an_id_that_is_none() {
+    let sandbox = Sandbox::new().initialised();
+    let before = Snapshot::of(&sandbox.store());
+    for (id, said) in [
+        ("my token", "' '"),
+        ("grüße", "'ü'"),
+        ("a//b", "empty component"),
+        ("/a", "empty component"),
+        ("a/", "empty component"),
+        ("", "empty component"),
+        ("*", "'*'"),
+        ("a+b", "'+'"),
+        ("a\nb", "'\\n'"),
+        ("../../etc/passwd\u{1b}[2J", "'\\u{1b}'"),
+    ] {
+        for args in [["set", id], ["get", id], ["rm", id]] {
+            let output = sandbox.posixage(args).input("v").run().fails(2).says([said]);
+            assert!(!output.err().contains('\u{1b}'), "{output:?}");
+        }
+    }
+    assert_eq!(Snapshot::of(&sandbox.store()), before);
+    // Dots are letters like any other: nothing is ever outside.
+    sandbox.set("../../../../tmp/posixage-escaped", "value");
+    assert_eq!(sandbox.get("../../../../tmp/posixage-escaped"), b"value");
+    assert_eq!(fs::read_dir(sandbox.store()).unwrap().count(), 3);
+}
+
+#[test]
+fn help_is_help() {
+    let sandbox = Sandbox::new();
+    let help = sandbox.run(["--help"]).succeeds_silently().out();
+    for command in ["init", "set", "get", "list", "rm", "status", "lock", "completions"] {
+        assert!(help.contains(&format!("\n  {command}")), "{command}");
+        let own = sandbox.run([command, "--help"]).succeeds_silently().out();
+        assert!(own.contains("Usage: posixage"), "{own}");
+    }
+    let version = sandbox.run(["--version"]).succeeds_silently().out();
+    assert!(version.starts_with("posixage "), "{version}");
+    // No command at all is a question, too.
+    let nothing = sandbox.run([""; 0]);
+    assert!(nothing.out().contains("Usage: ") || nothing.err().contains("Usage: "), "{nothing:?}");
+    assert!(!sandbox.home().join(".config").exists());
+}
+
+/// Runs it into a reader that goes away after `head`.
+fn into(program: Program, head: &str) -> posixage_tests::Output {
+    let script = format!(r#"{{ "$@"; echo $? >&2; }} | {head}"#);
+    program.in_shell(&script).run()
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_it_without_a_word() {
+    let sandbox = Sandbox::new().initialised();
+    sandbox.set("large", vec![b'v'; 1 << 20]);
+    let output = into(sandbox.posixage(["get", "large"]), "head -c 1").succeeds();
+    assert_eq!((output.out().as_str(), output.err().as_str()), ("v", "141\n"));
+    let output = into(sandbox.posixage(["get", "--json", "large"]), "head -c 1").succeeds();
+    assert_eq!((output.out().as_str(), output.err().as_str()), ("{", "141\n"));
+    // Somebody who reads nothing at all.
+    let output = into(sandbox.posixage(["get", "large"]), "true").succeeds();
+    assert_eq!((output.out().as_str(), output.err().as_str()), ("", "141\n"));
+}
+
+#[test]
+fn list_into_head_prints_the_first_line() {
+    let sandbox = Sandbox::new().initialised();
+    // More than a pipe holds, without a thousand secrets: metadata is printed, too.
+    let metadata = serde_json::json!({ "k": "m".repeat(200_000) });
+    for id in ["a", "b"] {
+        let json = serde_json::json!({ "secret": "v", "metadata": metadata }).to_string();
+        sandbox.posixage(["set", "--json", id]).input(json).run().succeeds();
+    }
+    let output = into(sandbox.posixage(["list", "--long"]), "head -c 1").succeeds();
+    assert_eq!((output.out().as_str(), output.err().as_str()), ("a", "141\n"));
+    // What fits into the pipe may end either way, but says nothing.
+    let output = into(sandbox.posixage(["list"]), "head -n 1").succeeds();
+    assert_eq!(output.out(), "a\n");
+    assert!(["0\n", "141\n"].contains(&output.err().as_str()), "{output:?}");
+}
+
+#[test]
+fn output_to_a_full_disk_is_an_error() {
+    let sandbox = Sandbox::new().initialised();
+    sandbox.set("x", "value");
+    for args in [&["get", "x"][..], &["list"], &["get", "--json", "x"], &["completions", "bash"]] {
+        let output = sandbox.posixage(args).in_shell(r#"exec "$@" >/dev/full"#).run();
+        output.fails(1).says(["standard output", "no space left"]);
+    }
+}
+
+#[test]
+fn a_store_that_is_a_file() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("file", "mine");
+    let posixage = || sandbox.posixage(["--store"]).arg(&file);
+    for args in [&["get", "x"][..], &["list"], &["set", "x"], &["init"], &["status"], &["rm", "--all"]] {
+        let output = posixage().args(args).input("v").run().fails(1);
+        output.says([file.to_str().unwrap(), "not a directory"]);
+    }
+    assert_eq!(fs::read(&file).unwrap(), b"mine");
+    let below = file.join("store");
+    let output = sandbox.posixage(["init", "--store"]).arg(&below).run();
+    output.fails(1).says([below.to_str().unwrap(), "not a directory"]);
+    sandbox.posixage(["list", "--store", "/dev/null"]).run().fails(1);
+}
+
+#[test]
+fn no_home() {
+    let sandbox = Sandbox::new();
+    let store = sandbox.path().join("store");
+    let posixage = |args: &[&str]| sandbox.posixage(args).env_remove("HOME").input("v");
+    for args in [&["get", "x"][..], &["set", "x"], &["init"], &["list"]] {
+        let output = posixage(args).run().fails(1).says(["HOME"]);
+        assert!(output.hint().contains("--store"), "{output:?}");
+        // Empty is as good as unset.
+        posixage(args).env("HOME", "").run().fails(1).says(["HOME"]);
+    }
+    let place = store.to_str().unwrap();
+    let init = posixage(&["--store", place, "init"]).run().fails(1);
+    assert!(init.hint().contains("-i"), "{init:?}");
+    assert!(!store.exists());
+    // All that is needed can be named.
+    let key = golden::key(&sandbox, "age-1.txt");
+    let posixage = |args: &[&str]| posixage(&["--store", place]).arg("-i").arg(&key).args(args);
+    posixage(&["init"]).run().succeeds();
+    posixage(&["set", "x"]).run().succeeds();
+    assert_eq!(posixage(&["get", "x"]).run().succeeds_silently().out(), "v");
+}
+
+#[test]
+fn a_home_that_is_not_there_or_cannot_be_written() {
+    let sandbox = Sandbox::ordinary();
+    let output = sandbox.posixage(["set", "x"]).env("HOME", "/proc/no/home").input("v").run();
+    output.fails(1).says(["/proc/no/home"]);
+    let closed = sandbox.directory("closed");
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o500)).unwrap();
+    let output = sandbox.posixage(["set", "x"]).env("HOME", &closed).input("v").run();
+    output.fails(1).says([closed.to_str().unwrap(), "permission denied"]);
+    assert_eq!(fs::read_dir(&closed).unwrap().count(), 0);
+}
+
+#[test]
+fn a_store_of_somebody_else() {
+    if !tools::is_root() {
+        tools::left_out("a store of somebody else, which takes root to make");
+        return;
+    }
+    // Root's, in the hands of an ordinary user: closed, and then open to all.
+    let sandbox = Sandbox::ordinary();
+    let store = golden::store(&sandbox, "age");
+    let key = golden::key(&sandbox, "age-1.txt");
+    let posixage = |args: &[&str]| {
+        let posixage = sandbox.posixage(["--store"]).arg(&store).arg("-i").arg(&key);
+        posixage.args(args).input("v").run()
+    };
+    for path in posixage_tests::tree::walk(&store) {
+        std::os::unix::fs::chown(&path, Some(0), Some(0)).unwrap();
+    }
+    let before = Snapshot::of(&store);
+    for args in [&["get", "a"][..], &["list"], &["set", "x"], &["rm", "a"], &["status"]] {
+        let output = posixage(args).fails(1).says([store.to_str().unwrap(), "permission denied"]);
+        assert!(!output.hint().is_empty());
+    }
+    for mode in [0o755, 0o777] {
+        fs::set_permissions(&store, fs::Permissions::from_mode(mode)).unwrap();
+        for args in [&["get", "a"][..], &["list"], &["set", "x"], &["rm", "a"]] {
+            let output = posixage(args).fails(8).says([store.to_str().unwrap()]);
+            assert!(!output.hint().is_empty(), "{output:?}");
+        }
+    }
+    fs::set_permissions(&store, fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(Snapshot::of(&store), before);
+}
+
+#[test]
+fn an_ordinary_users_store_in_the_hands_of_root_is_read_and_not_written() {
+    if !tools::is_root() {
+        tools::left_out("root in somebody else's store, which takes root");
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let store = golden::store(&sandbox, "age");
+    let key = golden::key(&sandbox, "age-1.txt");
+    for path in posixage_tests::tree::walk(&store) {
+        std::os::unix::fs::chown(&path, Some(ORDINARY_USER), Some(ORDINARY_USER)).unwrap();
+    }
+    let before = Snapshot::of(&store);
+    let posixage = |args: &[&str]| {
+        let posixage = sandbox.posixage(["--store"]).arg(&store).arg("-i").arg(&key);
+        posixage.args(args).input("v").run()
+    };
+    assert_eq!(posixage(&["get", "a"]).succeeds_silently().out(), "1");
+    posixage(&["list"]).succeeds_silently();
+    for args in [&["set", "x"][..], &["set", "--force", "a"], &["rm", "a"], &["rm", "--all"]] {
+        let output = posixage(args).fails(8).says([ORDINARY_USER.to_string().as_str()]);
+        assert!(!output.hint().is_empty());
+    }
+    assert_eq!(Snapshot::of(&store), before);
+}
+
+#[test]
+fn a_store_that_others_can_read_or_write() {
+    let sandbox = Sandbox::new().initialised();
+    sandbox.set("x", "value");
+    let dir = sandbox.store().join("eA==");
+    for (path, safe, unsafe_mode) in [
+        (sandbox.store(), 0o700, 0o755),
+        (sandbox.store(), 0o700, 0o710),
+        (dir.clone(), 0o700, 0o750),
+        (dir.join("secretage"), 0o600, 0o644),
+        (dir.join("metadata.json"), 0o600, 0o660),
+        (sandbox.store().join(".posixage.toml"), 0o600, 0o666),
+        (sandbox.identity(), 0o600, 0o640),
+    ] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(unsafe_mode)).unwrap();
+        let output = sandbox.run(["get", "x"]).fails(8).says([path.to_str().unwrap()]);
+        assert!(output.hint().contains(&format!("chmod {safe:o}")), "{output:?}");
+        let allowed = sandbox.run(["--allow-insecure-permissions", "get", "x"]);
+        assert_eq!(allowed.succeeds_silently().out(), "value");
+        let allowed = sandbox.posixage(["get", "x"]).env("POSIXAGE_ALLOW_INSECURE_PERMISSIONS", "1");
+        assert_eq!(allowed.run().succeeds_silently().out(), "value");
+        fs::set_permissions(&path, fs::Permissions::from_mode(safe)).unwrap();
+        assert_eq!(sandbox.get("x"), b"value");
+    }
+}
+
+#[test]
+fn ctrl_c_in_a_prompt() {
+    let sandbox = Sandbox::new();
+    let mut terminal = Terminal::start(sandbox.posixage(["set", "first"]));
+    terminal.wait_for_hidden("value of first");
+    terminal.interrupts();
+    let end = terminal.wait();
+    assert_eq!(end.signal(), Some(2), "{end:?}");
+    assert!(terminal.echoes());
+    // The store was made, nothing is in it, and the next try works.
+    sandbox.posixage(["set", "first"]).input("value").run().succeeds();
+    assert_eq!(sandbox.get("first"), b"value");
+}
+
+#[test]
+fn a_configuration_that_is_not_understood_names_the_file() {
+    let sandbox = Sandbox::new().initialised();
+    let file = sandbox.home().join(".config/posixage/config.toml");
+    for toml in ["store = 1\n", "stor = \"x\"\n", "not toml", "identities = [1]\n"] {
+        sandbox.config(toml);
+        sandbox.run(["list"]).fails(1).says([file.to_str().unwrap()]);
+    }
+    sandbox.config("");
+    sandbox.run(["list"]).succeeds_silently();
+    let own = sandbox.store().join(".posixage.toml");
+    for toml in ["format = 2\n", "", "format = 1\nrecipients = [\"zoe\"]\n", "\u{0}"] {
+        fs::write(&own, toml).unwrap();
+        sandbox.run(["list"]).fails(7).says([own.to_str().unwrap()]);
+    }
+}

@@ -1,0 +1,72 @@
+//! `posixage rm`
+
+use posixage_tests::{Sandbox, shape, tree::Snapshot};
+
+fn store() -> Sandbox {
+    let sandbox = Sandbox::new().initialised();
+    for id in ["a", "b", "a/b"] {
+        sandbox.set(id, "value");
+    }
+    sandbox
+}
+
+#[test]
+fn removes_what_is_named_and_nothing_else() {
+    let sandbox = store();
+    sandbox.run(["rm", "a"]).succeeds_silently();
+    shape::assert_store(&sandbox.store(), ["b", "a/b"]);
+    sandbox.run(["get", "a"]).fails(3);
+    assert_eq!(sandbox.get("a/b"), b"value");
+    sandbox.run(["rm", "b", "a/b"]).succeeds_silently();
+    shape::assert_store(&sandbox.store(), []);
+}
+
+#[test]
+fn a_missing_one_is_an_error_and_does_not_keep_the_others() {
+    let sandbox = store();
+    sandbox.run(["rm", "a", "missing", "b"]).fails(3).says(["missing"]);
+    shape::assert_store(&sandbox.store(), ["a/b"]);
+    let before = Snapshot::of(&sandbox.store());
+    sandbox.run(["rm", "missing"]).fails(3);
+    assert_eq!(Snapshot::of(&sandbox.store()), before);
+}
+
+#[test]
+fn without_a_name_nothing_is_removed() {
+    let sandbox = store();
+    let before = Snapshot::of(&sandbox.store());
+    for args in [&["rm"][..], &["rm", "--all", "a"], &["rm", "*"], &["rm", "**"], &["rm", "a b"]] {
+        sandbox.run(args).fails(2);
+        assert_eq!(Snapshot::of(&sandbox.store()), before);
+    }
+}
+
+#[test]
+fn all_removes_every_secret_and_leaves_a_store() {
+    let sandbox = store();
+    sandbox.run(["rm", "--all"]).succeeds_silently();
+    shape::assert_store(&sandbox.store(), []);
+    sandbox.run(["rm", "--all"]).succeeds_silently();
+    sandbox.set("again", "value");
+    assert_eq!(sandbox.get("again"), b"value");
+}
+
+#[test]
+fn takes_no_key() {
+    let sandbox = store();
+    std::fs::remove_file(sandbox.identity()).unwrap();
+    sandbox.run(["rm", "a"]).succeeds_silently();
+    shape::assert_store(&sandbox.store(), ["b", "a/b"]);
+}
+
+#[test]
+fn of_many_that_remove_the_same_one_does() {
+    let sandbox = store();
+    let running: Vec<_> = (0..6).map(|_| sandbox.posixage(["rm", "a"]).start()).collect();
+    let outputs: Vec<_> = running.into_iter().map(|rm| rm.wait()).collect();
+    assert_eq!(outputs.iter().filter(|o| o.status.success()).count(), 1, "{outputs:?}");
+    for output in outputs.into_iter().filter(|o| !o.status.success()) {
+        output.fails(3);
+    }
+    shape::assert_store(&sandbox.store(), ["b", "a/b"]);
+}
