@@ -35,8 +35,9 @@ pub(crate) struct Stage<'r> {
 
 impl<'r> Stage<'r> {
     pub(crate) fn new(root: &'r Root) -> Result<Self, Error> {
+        let fails = |e| Error::io("make a stage in", &root.path, e);
         for _ in 0..TRIES {
-            let name = temporary_name("stage")?;
+            let name = temporary_name("stage").map_err(fails)?;
             if let Some(dir) = make_dir(root, &name)? {
                 return Ok(Self {
                     root,
@@ -46,7 +47,7 @@ impl<'r> Stage<'r> {
                 });
             }
         }
-        Err(Error::io("make a stage in", &root.path, Errno::EXIST))
+        Err(fails(Errno::EXIST))
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -92,9 +93,9 @@ impl Drop for Stage<'_> {
 }
 
 /// A name that nobody else uses: `.posixage.KIND.` and 64 random bits.
-pub(crate) fn temporary_name(kind: &str) -> Result<String, Error> {
+pub(crate) fn temporary_name(kind: &str) -> Result<String, Errno> {
     let random =
-        getrandom::u64().map_err(|e| Error::io("get randomness for", kind, io::Error::from(e)))?;
+        getrandom::u64().map_err(|e| Errno::from_io_error(&e.into()).unwrap_or(Errno::IO))?;
     Ok(format!("{OURS}{kind}.{random:016x}"))
 }
 

@@ -8,7 +8,7 @@ use rustix::{
 };
 
 use crate::{
-    commit::OLD,
+    commit::{OLD, discard},
     error::Error,
     id::Id,
     interruptible::{fsync, openat, read_dir, try_flock},
@@ -17,10 +17,14 @@ use crate::{
     tree,
 };
 
-/// Removes the stages and the trash of dead processes, and puts back what a commit without
-/// `RENAME_EXCHANGE` had set aside when it died. Under the exclusive lock.
+/// Puts back what a commit without `RENAME_EXCHANGE` had set aside when it died. Under the exclusive
+/// lock, before any change: what is set aside would come back when the secret is removed.
+pub(crate) fn recover(root: &Root) -> Result<(), Error> {
+    put_back(root).map_err(|e| Error::io("recover", root.path_of(OLD), e))
+}
+
+/// Removes the stages and the trash of dead processes. Under the exclusive lock.
 pub(crate) fn sweep(root: &Root) -> Result<(), Error> {
-    put_back(root).map_err(|e| Error::io("recover", root.path_of(OLD), e))?;
     let entries = entries(root).map_err(|e| Error::io("list store", &root.path, e))?;
     let (leftovers, others): (Vec<_>, Vec<_>) =
         entries.into_iter().partition(|(name, _)| is_leftover(name));
@@ -94,7 +98,7 @@ fn put_back(root: &Root) -> Result<(), Errno> {
             fsync(&root.dir)?;
         } else {
             fsync(&root.dir)?;
-            tree::remove_or_leave(root, &old);
+            tree::remove_or_leave(root, &discard(root, &old)?);
         }
     }
     Ok(())

@@ -111,6 +111,7 @@ impl Check<'_> {
             self.report(root.path_of(&name), None, Problem::Leftover, self.repair);
         }
         if self.repair {
+            sweep::recover(root)?;
             sweep::sweep(root)?;
         }
         self.mode_of(root.path.clone(), None, &root.dir, Path::new("."), 0o700)?;

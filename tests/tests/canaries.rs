@@ -18,7 +18,13 @@ fn canaries(texts: &[&str]) -> Vec<String> {
         let bytes = text.as_bytes();
         let decimal: Vec<String> = bytes.iter().take(6).map(ToString::to_string).collect();
         let hex: String = bytes.iter().take(8).map(|b| format!("{b:02x}")).collect();
-        vec![(*text).to_owned(), text.to_uppercase(), decimal.join(", "), hex, base64(bytes)]
+        vec![
+            (*text).to_owned(),
+            text.to_uppercase(),
+            decimal.join(", "),
+            hex,
+            base64(bytes),
+        ]
     };
     texts.iter().flat_map(forms).collect()
 }
@@ -37,7 +43,9 @@ fn base64(bytes: &[u8]) -> String {
 #[track_caller]
 fn assert_clean(what: &str, text: &[u8], canaries: &[String]) {
     for canary in canaries {
-        let found = text.windows(canary.len()).any(|window| window == canary.as_bytes());
+        let found = text
+            .windows(canary.len())
+            .any(|window| window == canary.as_bytes());
         let text = String::from_utf8_lossy(text);
         assert!(!found, "{canary:?} is in {what}:\n{text}");
     }
@@ -73,13 +81,20 @@ fn store() -> Store3 {
     )
     .expect("write");
     let identity = fs::read_to_string(sandbox.identity()).expect("the identity");
-    let identity = identity.lines().find(|l| l.starts_with("AGE-SECRET")).expect("a key");
+    let identity = identity
+        .lines()
+        .find(|l| l.starts_with("AGE-SECRET"))
+        .expect("a key");
     let ssh = fs::read_to_string(golden::key(&sandbox, "ssh-ed25519")).expect("a key");
     let ssh = ssh.lines().nth(3).expect("the private part");
     let password_file = sandbox.file("password", format!("{PASSWORD}\n"));
     let passphrase = keys::passphrase();
     let canaries = canaries(&[VALUE, PASSWORD, identity, ssh, &passphrase]);
-    Store3 { sandbox, password_file, canaries }
+    Store3 {
+        sandbox,
+        password_file,
+        canaries,
+    }
 }
 
 fn recipient(identity: &Path) -> String {
@@ -94,7 +109,9 @@ impl Store3 {
     fn every_command(&self) -> Vec<Program> {
         let posixage = |args: &[&str]| {
             let program = self.sandbox.posixage(["-v"]).args(args);
-            program.env("POSIXAGE_PASSWORD_FILE", &self.password_file).input(VALUE)
+            program
+                .env("POSIXAGE_PASSWORD_FILE", &self.password_file)
+                .input(VALUE)
         };
         let json = serde_json::json!({ "secret": VALUE, "metadata": { "k": "v" } }).to_string();
         let stranger = golden::key(&self.sandbox, "age-stranger.txt");
@@ -110,8 +127,9 @@ impl Store3 {
             posixage(&["set", "--json", "json"]).input(format!("\"{VALUE}\"")),
             posixage(&["set", "--json", "json"]).input(format!("{{\"{VALUE}\":\"{VALUE}\"}}")),
             posixage(&["set", "--json", "json"]).input(format!("{{\"secret\":{{\"{VALUE}\":1}}}}")),
-            posixage(&["set", "--json", "b"])
-                .input(format!("{{\"secret\":\"{VALUE}\",\"encoding\":\"base64\"}}")),
+            posixage(&["set", "--json", "b"]).input(format!(
+                "{{\"secret\":\"{VALUE}\",\"encoding\":\"base64\"}}"
+            )),
             posixage(&["set", "no id"]),
             posixage(&["set", &id_with_value]),
             posixage(&["set", &format!("x={VALUE}")]),
@@ -121,7 +139,12 @@ impl Store3 {
             posixage(&["get", "missing"]),
             posixage(&["get", "--metadata", "x"]),
             posixage(&["get", "x", "-i", stranger]).env("POSIXAGE_PASSWORD_FILE", stranger),
-            posixage(&["get", "x", "-i", self.password_file.to_str().expect("UTF-8")]),
+            posixage(&[
+                "get",
+                "x",
+                "-i",
+                self.password_file.to_str().expect("UTF-8"),
+            ]),
             posixage(&["get", "x", "--password-file", "/nowhere"]),
             posixage(&["list", "--long"]),
             posixage(&["list", "--json"]),
@@ -148,7 +171,10 @@ fn no_command_says_a_secret_at_the_highest_verbosity() {
     assert!(logged > 0);
     // Nor with the variables that make a Rust program talkative.
     for program in store.every_command() {
-        let output = program.env("RUST_LOG", "trace").env("RUST_BACKTRACE", "full").run();
+        let output = program
+            .env("RUST_LOG", "trace")
+            .env("RUST_BACKTRACE", "full")
+            .run();
         assert_quiet(&output, &store.canaries);
     }
 }
@@ -162,13 +188,28 @@ fn damage_is_reported_without_what_is_damaged() {
         program.env("POSIXAGE_PASSWORD_FILE", &store.password_file)
     };
     posixage(&["set", "x"]).input(VALUE).run().succeeds();
-    let dir = sandbox.store().join("x".parse::<posixage::Id>().unwrap().directory_name());
+    let dir = sandbox
+        .store()
+        .join("x".parse::<posixage::Id>().unwrap().directory_name());
     // Somebody has put the value itself where the ciphertext, or the metadata, belongs.
     fs::write(dir.join("secretage"), VALUE).unwrap();
-    assert_quiet(&posixage(&["get", "x"]).env_remove("POSIXAGE_PASSWORD_FILE").run(), &store.canaries);
-    for metadata in [VALUE, &format!("\"{VALUE}\""), &format!("{{\"{VALUE}\":1}}")] {
+    assert_quiet(
+        &posixage(&["get", "x"])
+            .env_remove("POSIXAGE_PASSWORD_FILE")
+            .run(),
+        &store.canaries,
+    );
+    for metadata in [
+        VALUE,
+        &format!("\"{VALUE}\""),
+        &format!("{{\"{VALUE}\":1}}"),
+    ] {
         fs::write(dir.join("metadata.json"), metadata).unwrap();
-        for args in [&["get", "x"][..], &["get", "--metadata", "x"], &["list", "--long"]] {
+        for args in [
+            &["get", "x"][..],
+            &["get", "--metadata", "x"],
+            &["list", "--long"],
+        ] {
             let output = posixage(args).run().complains(7);
             assert_quiet(&output, &store.canaries);
         }
@@ -180,7 +221,10 @@ fn a_key_file_that_cannot_be_used_is_not_quoted() {
     let store = store();
     let sandbox = &store.sandbox;
     let identity = fs::read_to_string(sandbox.identity()).unwrap();
-    let key = identity.lines().find(|l| l.starts_with("AGE-SECRET")).unwrap();
+    let key = identity
+        .lines()
+        .find(|l| l.starts_with("AGE-SECRET"))
+        .unwrap();
     let ssh = fs::read_to_string(golden::key(sandbox, "ssh-ed25519")).unwrap();
     let broken = [
         key[..key.len() - 3].to_owned(),
@@ -193,7 +237,12 @@ fn a_key_file_that_cannot_be_used_is_not_quoted() {
     ];
     for text in broken {
         let file = sandbox.file("broken", text);
-        for args in [&["get", "x"][..], &["set", "x"], &["status"], &["init", "--store", "new"]] {
+        for args in [
+            &["get", "x"][..],
+            &["set", "x"],
+            &["status"],
+            &["init", "--store", "new"],
+        ] {
             let program = sandbox.posixage(["-v"]).args(args).arg("-i").arg(&file);
             let output = program.input(VALUE).run();
             assert_clean("standard error", &output.stderr, &store.canaries);
@@ -223,7 +272,9 @@ fn a_configuration_that_is_not_understood_is_not_quoted() {
 fn a_child_has_no_secret_in_its_arguments_or_environment() {
     let store = store();
     let sandbox = &store.sandbox;
-    let set = sandbox.posixage(["set", "x"]).env("POSIXAGE_PASSWORD", PASSWORD);
+    let set = sandbox
+        .posixage(["set", "x"])
+        .env("POSIXAGE_PASSWORD", PASSWORD);
     set.input(VALUE).run().succeeds();
     let report = sandbox.path().join("report");
     let script = sandbox.file(
@@ -244,7 +295,11 @@ fn a_child_has_no_secret_in_its_arguments_or_environment() {
         fs::remove_file(&report).unwrap();
     };
 
-    sandbox.posixage(["set", "--force", "x"]).input(VALUE).run().succeeds();
+    sandbox
+        .posixage(["set", "--force", "x"])
+        .input(VALUE)
+        .run()
+        .succeeds();
     seen("the password-command of set");
     let other = golden::key(sandbox, "ssh-rsa");
     let get = sandbox.posixage(["get", "x", "-i"]).arg(&other).run();
@@ -270,9 +325,17 @@ fn a_trace_of_everything_that_is_executed_shows_no_secret() {
         let program = program
             .env_remove("POSIXAGE_PASSWORD_FILE")
             .env("POSIXAGE_PASSWORD", PASSWORD)
-            .behind([strace.as_os_str(), "-f".as_ref(), "-v".as_ref(), "-s".as_ref(),
-                "100000".as_ref(), "-e".as_ref(), "trace=execve,execveat".as_ref(), "-o".as_ref(),
-                trace.as_os_str()]);
+            .behind([
+                strace.as_os_str(),
+                "-f".as_ref(),
+                "-v".as_ref(),
+                "-s".as_ref(),
+                "100000".as_ref(),
+                "-e".as_ref(),
+                "trace=execve,execveat".as_ref(),
+                "-o".as_ref(),
+                trace.as_os_str(),
+            ]);
         program.run();
         let text = fs::read_to_string(&trace).unwrap();
         let (first, later) = text.split_once('\n').unwrap();
@@ -294,10 +357,16 @@ fn nothing_is_written_in_the_clear_anywhere() {
         .posixage(["set", "x"])
         .env("POSIXAGE_PASSWORD_FILE", &store.password_file)
         .input(VALUE)
-        .behind([strace.as_os_str(), "-f".as_ref(), "-s".as_ref(), "100000".as_ref(),
+        .behind([
+            strace.as_os_str(),
+            "-f".as_ref(),
+            "-s".as_ref(),
+            "100000".as_ref(),
             "-e".as_ref(),
             "trace=write,pwrite64,writev,sendto,sendmsg,openat,mkdirat,renameat2,linkat".as_ref(),
-            "-o".as_ref(), trace.as_os_str()]);
+            "-o".as_ref(),
+            trace.as_os_str(),
+        ]);
     set.run().succeeds();
     let text = fs::read(&trace).unwrap();
     assert!(String::from_utf8_lossy(&text).contains("age-encryption.org/v1"));
@@ -321,10 +390,16 @@ fn a_prompt_shows_nothing_of_what_is_typed() {
     let locked = keys::locked(sandbox, "ssh-ed25519-locked");
     let recipient = keys::recipient("ssh-ed25519-locked.pub");
     let new = sandbox.path().join("new");
-    let init = sandbox.posixage(["init", "--recipient", &recipient, "--store"]).arg(&new);
+    let init = sandbox
+        .posixage(["init", "--recipient", &recipient, "--store"])
+        .arg(&new);
     init.run().succeeds();
     let posixage = || sandbox.posixage(["-v", "--store"]).arg(&new);
-    posixage().args(["set", "x"]).input("some value").run().succeeds();
+    posixage()
+        .args(["set", "x"])
+        .input("some value")
+        .run()
+        .succeeds();
     let mut terminal = Terminal::start(posixage().args(["get", "x", "-i"]).arg(&locked));
     terminal.answers("passphrase", &keys::passphrase());
     let end = terminal.wait();
@@ -378,7 +453,12 @@ fn debug_output_of_the_library_shows_no_secret() {
     let got = store.get(&id).unwrap();
     let missing = store.get(&"y".parse().unwrap()).unwrap_err();
     let wrong = Password::new("wrong").unwrap();
-    let misfit = Store::builder(&path).identity(wrong).open().unwrap().get(&id).unwrap_err();
+    let misfit = Store::builder(&path)
+        .identity(wrong)
+        .open()
+        .unwrap()
+        .get(&id)
+        .unwrap_err();
     let update = store.update(&id, |_| Err("no".into())).unwrap_err();
     let change = posixage::Change::Set(secret.clone());
     let listed = store.list(&Pattern::all()).unwrap();

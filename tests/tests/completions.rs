@@ -5,7 +5,10 @@ use posixage_tests::{Program, Sandbox, tools};
 #[test]
 fn prints_a_script_that_the_shell_takes() {
     let sandbox = Sandbox::new();
-    let script = sandbox.run(["completions", "bash"]).succeeds_silently().stdout;
+    let script = sandbox
+        .run(["completions", "bash"])
+        .succeeds_silently()
+        .stdout;
     let file = sandbox.file("posixage.bash", script);
     let bash = Program::new(tools::need("bash", "bash")).arg("-c");
     let offered = bash
@@ -22,8 +25,14 @@ fn prints_a_script_that_the_shell_takes() {
 fn is_there_for_every_shell_and_needs_no_home() {
     let sandbox = Sandbox::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let output = sandbox.posixage(["completions", shell]).env_remove("HOME").run();
-        assert!(output.succeeds_silently().out().contains("posixage"), "{shell}");
+        let output = sandbox
+            .posixage(["completions", shell])
+            .env_remove("HOME")
+            .run();
+        assert!(
+            output.succeeds_silently().out().contains("posixage"),
+            "{shell}"
+        );
     }
     sandbox.run(["completions", "tcsh"]).fails(2);
 }

@@ -36,9 +36,21 @@ fn the_old_value_stays_whole() {
          rm \"$STORE\"/.fill; echo new | \"$@\" set --force x; \"$@\" get x; ls -A \"$STORE\""
     );
     let output = on_a_small_disk(&sandbox, &script).run().succeeds();
-    assert_eq!(output.out(), "oldx\nnew.posixage.lock\n.posixage.toml\neA==\n", "{output:?}");
-    assert_eq!(output.err().matches("no space left").count(), 2, "{output:?}");
-    assert_eq!(output.err().matches("hint: free some space").count(), 2, "{output:?}");
+    assert_eq!(
+        output.out(),
+        "oldx\nnew.posixage.lock\n.posixage.toml\neA==\n",
+        "{output:?}"
+    );
+    assert_eq!(
+        output.err().matches("no space left").count(),
+        2,
+        "{output:?}"
+    );
+    assert_eq!(
+        output.err().matches("hint: free some space").count(),
+        2,
+        "{output:?}"
+    );
 }
 
 #[test]

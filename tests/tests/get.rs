@@ -16,7 +16,11 @@ fn a_secret_that_is_not_there_is_exit_code_3() {
     let sandbox = Sandbox::new().initialised();
     sandbox.set("x", "value");
     let before = Snapshot::of(&sandbox.store());
-    for args in [&["get", "y"][..], &["get", "--metadata", "y"], &["get", "--json", "y"]] {
+    for args in [
+        &["get", "y"][..],
+        &["get", "--metadata", "y"],
+        &["get", "--json", "y"],
+    ] {
         sandbox.run(args).fails(3).says(["no secret", "y"]);
     }
     // Neither above nor below is the same, nor does case matter not.
@@ -29,7 +33,9 @@ fn a_secret_that_is_not_there_is_exit_code_3() {
 #[test]
 fn json_has_id_value_encoding_and_metadata() {
     let sandbox = Sandbox::new().initialised();
-    sandbox.run(["set", "a/b=text", "--metadata", "k=v"]).succeeds();
+    sandbox
+        .run(["set", "a/b=text", "--metadata", "k=v"])
+        .succeeds();
     sandbox.set("binary", b"\xff\0");
     let get = |id| sandbox.run(["get", "--json", id]).succeeds_silently().out();
     assert_eq!(
@@ -45,7 +51,9 @@ fn json_has_id_value_encoding_and_metadata() {
 #[test]
 fn metadata_takes_no_key() {
     let sandbox = Sandbox::new().initialised();
-    sandbox.run(["set", "x=value", "--metadata", "k=v"]).succeeds();
+    sandbox
+        .run(["set", "x=value", "--metadata", "k=v"])
+        .succeeds();
     std::fs::remove_file(sandbox.identity()).unwrap();
     let metadata = sandbox.run(["get", "--metadata", "x"]).succeeds_silently();
     assert_eq!(metadata.out(), "{\"k\":\"v\"}\n");
@@ -57,7 +65,12 @@ fn reading_changes_nothing() {
     let sandbox = Sandbox::new().initialised();
     sandbox.set("x", "value");
     let before = Snapshot::of(&sandbox.home());
-    for args in [&["get", "x"][..], &["get", "--json", "x"], &["list"], &["status"]] {
+    for args in [
+        &["get", "x"][..],
+        &["get", "--json", "x"],
+        &["list"],
+        &["status"],
+    ] {
         sandbox.run(args).succeeds();
     }
     assert_eq!(Snapshot::of(&sandbox.home()), before);

@@ -9,7 +9,10 @@ fn says_where_the_store_and_the_key_are_and_whom_it_is_for() {
     let sandbox = Sandbox::new();
     let init = sandbox.run(["init"]).succeeds();
     let identity = fs::read_to_string(sandbox.identity()).unwrap();
-    let recipient = identity.lines().find_map(|l| l.strip_prefix("# public key: ")).unwrap();
+    let recipient = identity
+        .lines()
+        .find_map(|l| l.strip_prefix("# public key: "))
+        .unwrap();
     assert_eq!(
         init.out(),
         format!(
@@ -19,7 +22,10 @@ fn says_where_the_store_and_the_key_are_and_whom_it_is_for() {
         )
     );
     shape::assert_store(&sandbox.store(), []);
-    let mode = fs::metadata(sandbox.identity()).unwrap().permissions().mode();
+    let mode = fs::metadata(sandbox.identity())
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
     assert_eq!(sandbox.run(["list"]).succeeds_silently().out(), "");
 }
@@ -29,8 +35,15 @@ fn on_a_store_that_is_there_is_an_error_and_changes_nothing() {
     let sandbox = Sandbox::new().initialised();
     sandbox.set("x", "value");
     let home = Snapshot::of(&sandbox.home());
-    for args in [&["init"][..], &["init", "--password"], &["init", "--scrypt-work-factor", "2"]] {
-        sandbox.run(args).fails(4).says([sandbox.store().to_str().unwrap()]);
+    for args in [
+        &["init"][..],
+        &["init", "--password"],
+        &["init", "--scrypt-work-factor", "2"],
+    ] {
+        sandbox
+            .run(args)
+            .fails(4)
+            .says([sandbox.store().to_str().unwrap()]);
         assert_eq!(Snapshot::of(&sandbox.home()), home);
     }
 }
@@ -40,11 +53,26 @@ fn a_second_store_uses_the_key_of_the_first() {
     let sandbox = Sandbox::new().initialised();
     let identity = fs::read(sandbox.identity()).unwrap();
     let second = sandbox.path().join("second");
-    sandbox.posixage(["init", "--store"]).arg(&second).run().succeeds();
+    sandbox
+        .posixage(["init", "--store"])
+        .arg(&second)
+        .run()
+        .succeeds();
     assert_eq!(fs::read(sandbox.identity()).unwrap(), identity);
     let posixage = || sandbox.posixage(["--store"]).arg(&second);
-    posixage().args(["set", "x"]).input("value").run().succeeds();
-    assert_eq!(posixage().args(["get", "x"]).run().succeeds_silently().out(), "value");
+    posixage()
+        .args(["set", "x"])
+        .input("value")
+        .run()
+        .succeeds();
+    assert_eq!(
+        posixage()
+            .args(["get", "x"])
+            .run()
+            .succeeds_silently()
+            .out(),
+        "value"
+    );
 }
 
 #[test]
@@ -65,13 +93,21 @@ fn with_a_key_named_makes_no_other() {
 #[test]
 fn with_a_password_only_makes_no_key() {
     let sandbox = Sandbox::new();
-    let init = sandbox.run(["init", "--password", "--scrypt-work-factor", "2"]).succeeds();
+    let init = sandbox
+        .run(["init", "--password", "--scrypt-work-factor", "2"])
+        .succeeds();
     assert!(init.out().contains("recipient: password\n"), "{init:?}");
     assert!(!sandbox.identity().exists());
     let posixage = |args: &[&str]| sandbox.posixage(args).env("POSIXAGE_PASSWORD", "password");
     posixage(&["set", "x"]).input("value").run().succeeds();
-    assert_eq!(posixage(&["get", "x"]).run().succeeds_silently().out(), "value");
-    let wrong = sandbox.posixage(["get", "x"]).env("POSIXAGE_PASSWORD", "wrong").run();
+    assert_eq!(
+        posixage(&["get", "x"]).run().succeeds_silently().out(),
+        "value"
+    );
+    let wrong = sandbox
+        .posixage(["get", "x"])
+        .env("POSIXAGE_PASSWORD", "wrong")
+        .run();
     wrong.fails(5);
 }
 
@@ -79,27 +115,52 @@ fn with_a_password_only_makes_no_key() {
 fn takes_recipients_of_every_kind() {
     let sandbox = Sandbox::new();
     let mut init = sandbox.posixage(["init"]);
-    for name in ["age-locked.pub", "ssh-ed25519-locked.pub", "ssh-rsa-locked.pub"] {
+    for name in [
+        "age-locked.pub",
+        "ssh-ed25519-locked.pub",
+        "ssh-rsa-locked.pub",
+    ] {
         init = init.args(["--recipient", &keys::recipient(name)]);
     }
     let out = init.run().succeeds().out();
-    assert_eq!(out.lines().filter(|l| l.starts_with("recipient: ")).count(), 3, "{out}");
+    assert_eq!(
+        out.lines().filter(|l| l.starts_with("recipient: ")).count(),
+        3,
+        "{out}"
+    );
     sandbox.set("x", "value");
     let dir = sandbox.store().join("eA==");
     assert!(dir.join("secretage").is_file() && dir.join("secretssh").is_file());
     // And one for nobody, which age adds at random.
-    let kinds: Vec<String> =
-        age::stanzas(&dir.join("secretssh")).into_iter().map(|mut s| s.remove(0)).collect();
-    let ssh: Vec<&str> = kinds.iter().map(String::as_str).filter(|k| k.starts_with("ssh-")).collect();
+    let kinds: Vec<String> = age::stanzas(&dir.join("secretssh"))
+        .into_iter()
+        .map(|mut s| s.remove(0))
+        .collect();
+    let ssh: Vec<&str> = kinds
+        .iter()
+        .map(String::as_str)
+        .filter(|k| k.starts_with("ssh-"))
+        .collect();
     assert_eq!(ssh, ["ssh-ed25519", "ssh-rsa"]);
 }
 
 #[test]
 fn a_recipient_that_is_none_is_an_error_and_makes_nothing() {
-    for bad in ["", "age1", "age1xyz", "ssh-dss AAAA", "ssh-ed25519", "ssh-rsa AAAA", "zoe"] {
+    for bad in [
+        "",
+        "age1",
+        "age1xyz",
+        "ssh-dss AAAA",
+        "ssh-ed25519",
+        "ssh-rsa AAAA",
+        "zoe",
+    ] {
         let sandbox = Sandbox::new();
         sandbox.run(["init", "--recipient", bad]).fails(2);
-        assert!(!sandbox.store().exists() && !sandbox.identity().exists(), "{bad}");
+        assert!(
+            !sandbox.store().exists() && !sandbox.identity().exists(),
+            "{bad}"
+        );
     }
 }
 
@@ -108,13 +169,29 @@ fn a_store_of_the_reference_can_be_told_whom_it_is_for() {
     let sandbox = Sandbox::new();
     let store = golden::store(&sandbox, "age");
     let key = golden::key(&sandbox, "age-1.txt");
-    let posixage = || sandbox.posixage(["--store"]).arg(&store).arg("-i").arg(&key);
+    let posixage = || {
+        sandbox
+            .posixage(["--store"])
+            .arg(&store)
+            .arg("-i")
+            .arg(&key)
+    };
     posixage().arg("init").run().succeeds();
     posixage().arg("init").run().fails(4);
     // From now on it takes no key to write.
-    let set = sandbox.posixage(["set", "x", "--store"]).arg(&store).input("value");
+    let set = sandbox
+        .posixage(["set", "x", "--store"])
+        .arg(&store)
+        .input("value");
     set.run().succeeds();
-    assert_eq!(posixage().args(["get", "x"]).run().succeeds_silently().out(), "value");
+    assert_eq!(
+        posixage()
+            .args(["get", "x"])
+            .run()
+            .succeeds_silently()
+            .out(),
+        "value"
+    );
     for expected in golden::expected_in("age") {
         let get = posixage().args(["get", "--", &expected.id]).run();
         expected.assert_value(&get.succeeds_silently().stdout);
@@ -135,7 +212,11 @@ fn of_many_at_once_one_makes_the_store_and_all_agree_on_the_key() {
     sandbox.set("x", "value");
     assert_eq!(sandbox.get("x"), b"value");
     let config = sandbox.identity().parent().unwrap().to_path_buf();
-    assert_eq!(fs::read_dir(config).unwrap().count(), 1, "a temporary file is left");
+    assert_eq!(
+        fs::read_dir(config).unwrap().count(),
+        1,
+        "a temporary file is left"
+    );
 }
 
 #[test]
@@ -144,7 +225,11 @@ fn a_directory_that_others_can_use_is_refused() {
         let sandbox = Sandbox::new();
         let store = sandbox.directory("store");
         fs::set_permissions(&store, fs::Permissions::from_mode(mode)).unwrap();
-        let init = sandbox.posixage(["init", "--store"]).arg(&store).run().fails(8);
+        let init = sandbox
+            .posixage(["init", "--store"])
+            .arg(&store)
+            .run()
+            .fails(8);
         assert!(init.hint().contains("chmod 700"), "{init:?}");
         assert_eq!(fs::read_dir(&store).unwrap().count(), 0);
     }

@@ -7,14 +7,26 @@ const IDS: [&str; 7] = ["a", "a-b", "a/b", "a/b/c", "b/c", "docker/hub:443", "z"
 fn store() -> Sandbox {
     let sandbox = Sandbox::new().initialised();
     for id in IDS {
-        sandbox.run(["set", &format!("{id}=value"), "--metadata", &format!("id={id}")]).succeeds();
+        sandbox
+            .run([
+                "set",
+                &format!("{id}=value"),
+                "--metadata",
+                &format!("id={id}"),
+            ])
+            .succeeds();
     }
     sandbox.set("none", "value");
     sandbox
 }
 
 fn list(sandbox: &Sandbox, args: &[&str]) -> String {
-    sandbox.posixage(["list"]).args(args).run().succeeds_silently().out()
+    sandbox
+        .posixage(["list"])
+        .args(args)
+        .run()
+        .succeeds_silently()
+        .out()
 }
 
 #[test]
@@ -56,7 +68,10 @@ fn long_adds_the_metadata() {
     let long = list(&sandbox, &["--long"]);
     assert_eq!(long.lines().count(), IDS.len() + 1);
     for id in IDS {
-        let line = long.lines().find(|l| l.split(' ').next() == Some(id)).unwrap();
+        let line = long
+            .lines()
+            .find(|l| l.split(' ').next() == Some(id))
+            .unwrap();
         assert!(line.ends_with(&format!("{{\"id\":\"{id}\"}}")), "{line}");
     }
     assert!(long.lines().any(|l| l == "none"), "{long}");
@@ -82,19 +97,35 @@ fn json_is_an_array_of_ids_and_metadata() {
 fn a_tree_shows_every_component_once() {
     let sandbox = store();
     let tree = list(&sandbox, &["--tree"]);
-    let names: Vec<&str> = tree.lines().map(|l| l.trim_start_matches(['│', '├', '└', '─', ' '])).collect();
+    let names: Vec<&str> = tree
+        .lines()
+        .map(|l| l.trim_start_matches(['│', '├', '└', '─', ' ']))
+        .collect();
     // `docker` is a component, though no secret.
-    assert_eq!(names, ["a", "b", "c", "a-b", "b", "c", "docker", "hub:443", "none", "z"], "{tree}");
+    assert_eq!(
+        names,
+        [
+            "a", "b", "c", "a-b", "b", "c", "docker", "hub:443", "none", "z"
+        ],
+        "{tree}"
+    );
 }
 
 #[test]
 fn metadata_cannot_draw_on_a_terminal() {
     let sandbox = Sandbox::new().initialised();
     let json = serde_json::json!({ "secret": "v", "metadata": { "k": "\u{1b}[2J\u{7}\r\n" } });
-    sandbox.posixage(["set", "--json", "x"]).input(json.to_string()).run().succeeds();
+    sandbox
+        .posixage(["set", "--json", "x"])
+        .input(json.to_string())
+        .run()
+        .succeeds();
     for args in [&["--long"][..], &["--json"]] {
         let out = list(&sandbox, args);
-        let controls: Vec<char> = out.chars().filter(|c| c.is_control() && *c != '\n').collect();
+        let controls: Vec<char> = out
+            .chars()
+            .filter(|c| c.is_control() && *c != '\n')
+            .collect();
         assert!(controls.is_empty(), "{out:?}");
     }
 }

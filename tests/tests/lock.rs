@@ -8,16 +8,37 @@ const HOLD: [&str; 5] = ["--", "sh", "-c", "echo held; cat", "holder"];
 #[test]
 fn runs_a_command_and_exits_as_it_does() {
     let sandbox = Sandbox::new().initialised();
-    let lock = |args: &[&str]| sandbox.posixage(["lock", "--"]).args(args).input("in").run();
+    let lock = |args: &[&str]| {
+        sandbox
+            .posixage(["lock", "--"])
+            .args(args)
+            .input("in")
+            .run()
+    };
     assert_eq!(lock(&["cat"]).succeeds_silently().out(), "in");
-    assert_eq!(lock(&["echo", "-n", "a b", ""]).succeeds_silently().out(), "a b ");
+    assert_eq!(
+        lock(&["echo", "-n", "a b", ""]).succeeds_silently().out(),
+        "a b "
+    );
     for code in [1, 7, 255] {
-        assert_eq!(lock(&["sh", "-c", &format!("exit {code}")]).status.code(), Some(code));
+        assert_eq!(
+            lock(&["sh", "-c", &format!("exit {code}")]).status.code(),
+            Some(code)
+        );
     }
-    assert_eq!(lock(&["sh", "-c", "kill -TERM $$"]).status.code(), Some(128 + 15));
-    lock(&["/no/such/command"]).fails(1).says(["/no/such/command"]);
+    assert_eq!(
+        lock(&["sh", "-c", "kill -TERM $$"]).status.code(),
+        Some(128 + 15)
+    );
+    lock(&["/no/such/command"])
+        .fails(1)
+        .says(["/no/such/command"]);
     // Nothing is held afterwards.
-    sandbox.posixage(["set", "x", "--lock-timeout", "0"]).input("v").run().succeeds();
+    sandbox
+        .posixage(["set", "x", "--lock-timeout", "0"])
+        .input("v")
+        .run()
+        .succeeds();
 }
 
 #[test]
@@ -26,9 +47,21 @@ fn an_exclusive_lock_keeps_everybody_out_and_is_named() {
     sandbox.set("x", "value");
     let mut holder = sandbox.posixage(["lock"]).args(HOLD).start();
     holder.wait_for("held");
-    for args in [&["get", "x"][..], &["list"], &["set", "y"], &["set", "--force", "x"], &["rm", "x"]] {
-        let posixage = sandbox.posixage(["--lock-timeout", "0"]).args(args).input("v");
-        let output = posixage.run().fails(6).says([holder.id().to_string().as_str()]);
+    for args in [
+        &["get", "x"][..],
+        &["list"],
+        &["set", "y"],
+        &["set", "--force", "x"],
+        &["rm", "x"],
+    ] {
+        let posixage = sandbox
+            .posixage(["--lock-timeout", "0"])
+            .args(args)
+            .input("v");
+        let output = posixage
+            .run()
+            .fails(6)
+            .says([holder.id().to_string().as_str()]);
         assert!(!output.hint().is_empty());
     }
     let lock = ["--lock-timeout", "50ms", "lock", "--shared", "--", "true"];
@@ -45,7 +78,13 @@ fn a_shared_lock_lets_others_read() {
     sandbox.set("x", "value");
     let mut holder = sandbox.posixage(["lock", "--shared"]).args(HOLD).start();
     holder.wait_for("held");
-    let now = |args: &[&str]| sandbox.posixage(["--lock-timeout", "0"]).args(args).input("v").run();
+    let now = |args: &[&str]| {
+        sandbox
+            .posixage(["--lock-timeout", "0"])
+            .args(args)
+            .input("v")
+            .run()
+    };
     assert_eq!(now(&["get", "x"]).succeeds_silently().out(), "value");
     now(&["list"]).succeeds_silently();
     now(&["lock", "--shared", "--", "true"]).succeeds_silently();
@@ -77,7 +116,9 @@ fn a_wait_is_announced_and_names_whom_it_waits_for() {
     let list = sandbox.posixage(["list"]).start();
     list.wait_for_stderr("waiting for the lock");
     list.wait_for_stderr(&holder.id().to_string());
-    let quiet = sandbox.posixage(["-q", "list", "--lock-timeout", "1500ms"]).start();
+    let quiet = sandbox
+        .posixage(["-q", "list", "--lock-timeout", "1500ms"])
+        .start();
     let quiet = quiet.wait().fails(6);
     assert!(!quiet.err().contains("waiting for the lock"), "{quiet:?}");
     holder.write(b"done");
@@ -107,10 +148,18 @@ fn a_command_keeps_the_lock_when_posixage_is_killed() {
         .in_shell(r#""$@"; cat"#)
         .start();
     holder.wait_for("killed");
-    sandbox.posixage(["set", "x", "--lock-timeout", "0"]).input("v").run().fails(6);
+    sandbox
+        .posixage(["set", "x", "--lock-timeout", "0"])
+        .input("v")
+        .run()
+        .fails(6);
     holder.write(b"done");
     holder.wait();
-    sandbox.posixage(["set", "x", "--lock-timeout", "30s"]).input("v").run().succeeds();
+    sandbox
+        .posixage(["set", "x", "--lock-timeout", "30s"])
+        .input("v")
+        .run()
+        .succeeds();
 }
 
 #[test]
@@ -122,19 +171,31 @@ fn sigterm_is_handed_on_and_the_lock_kept_until_the_command_has_ended() {
     holder.signal(Signal::TERM);
     holder.write(b"wake\n");
     holder.wait_for("trapped");
-    sandbox.posixage(["set", "x", "--lock-timeout", "0"]).input("v").run().fails(6);
+    sandbox
+        .posixage(["set", "x", "--lock-timeout", "0"])
+        .input("v")
+        .run()
+        .fails(6);
     let output = holder.wait();
     assert_eq!(output.status.code(), Some(3), "{output:?}");
-    sandbox.posixage(["set", "x", "--lock-timeout", "0"]).input("v").run().succeeds();
+    sandbox
+        .posixage(["set", "x", "--lock-timeout", "0"])
+        .input("v")
+        .run()
+        .succeeds();
 }
 
 #[test]
 fn a_timeout_is_a_number_with_a_unit() {
     let sandbox = Sandbox::new().initialised();
     for good in ["0", "500ms", "30s", "2m"] {
-        sandbox.run(["list", "--lock-timeout", good]).succeeds_silently();
+        sandbox
+            .run(["list", "--lock-timeout", good])
+            .succeeds_silently();
     }
     for bad in ["", "30", "soon", "-1s", "1h2m", "s"] {
-        sandbox.run(["list", &format!("--lock-timeout={bad}")]).fails(2);
+        sandbox
+            .run(["list", &format!("--lock-timeout={bad}")])
+            .fails(2);
     }
 }

@@ -3,13 +3,24 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use posixage_tests::{Program, Sandbox, Terminal, golden, process::ORDINARY_USER, tools, tree::Snapshot};
+use posixage_tests::{
+    Program, Sandbox, Terminal, golden, process::ORDINARY_USER, tools, tree::Snapshot,
+};
 
 #[test]
 fn no_store() {
     let sandbox = Sandbox::new();
-    for args in [&["get", "x"][..], &["list"], &["rm", "x"], &["status"], &["lock", "--", "true"]] {
-        let output = sandbox.run(args).fails(1).says(["no store", sandbox.store().to_str().unwrap()]);
+    for args in [
+        &["get", "x"][..],
+        &["list"],
+        &["rm", "x"],
+        &["status"],
+        &["lock", "--", "true"],
+    ] {
+        let output = sandbox
+            .run(args)
+            .fails(1)
+            .says(["no store", sandbox.store().to_str().unwrap()]);
         assert!(output.hint().contains("posixage init"), "{output:?}");
     }
     // Reading makes nothing.
@@ -21,13 +32,18 @@ fn no_key() {
     let sandbox = Sandbox::new().initialised();
     sandbox.set("x", "value");
     fs::remove_file(sandbox.identity()).unwrap();
-    sandbox.run(["get", "x"]).fails(5).says(["no key fits", "x"]);
+    sandbox
+        .run(["get", "x"])
+        .fails(5)
+        .says(["no key fits", "x"]);
     // Nothing makes a new key that would not fit.
     sandbox.posixage(["set", "y"]).input("v").run().succeeds();
     assert!(!sandbox.identity().exists());
     let missing = sandbox.home().join("missing");
     let output = sandbox.posixage(["get", "x", "-i"]).arg(&missing).run();
-    output.fails(1).says([missing.to_str().unwrap(), "no such file"]);
+    output
+        .fails(1)
+        .says([missing.to_str().unwrap(), "no such file"]);
 }
 
 #[test]
@@ -35,17 +51,40 @@ fn no_terminal() {
     let sandbox = Sandbox::new();
     // Standard input is a pipe with nothing in it that is never closed: nobody may wait for more
     // than is there, except for the value of `set`.
-    for args in [&["get", "x"][..], &["list"], &["init"], &["status"], &["rm", "x"], &["init", "--password"]] {
+    for args in [
+        &["get", "x"][..],
+        &["list"],
+        &["init"],
+        &["status"],
+        &["rm", "x"],
+        &["init", "--password"],
+    ] {
         sandbox.posixage(args).start().end();
     }
-    sandbox.run(["init", "--store", "locked", "--password"]).succeeds();
-    let set = sandbox.posixage(["--store", "locked", "set", "x=value"]).start();
+    sandbox
+        .run(["init", "--store", "locked", "--password"])
+        .succeeds();
+    let set = sandbox
+        .posixage(["--store", "locked", "set", "x=value"])
+        .start();
     set.end().fails(5).says(["password", "terminal"]);
     // Closed altogether.
-    let closed = sandbox.posixage(["set", "x"]).in_shell(r#"exec "$@" <&-"#).run();
-    assert!(closed.status.code().is_some_and(|code| code <= 1), "{closed:?}");
-    let closed = sandbox.posixage(["list"]).in_shell(r#"exec "$@" >&-"#).run();
-    assert!(closed.status.code().is_some_and(|code| code <= 1), "{closed:?}");
+    let closed = sandbox
+        .posixage(["set", "x"])
+        .in_shell(r#"exec "$@" <&-"#)
+        .run();
+    assert!(
+        closed.status.code().is_some_and(|code| code <= 1),
+        "{closed:?}"
+    );
+    let closed = sandbox
+        .posixage(["list"])
+        .in_shell(r#"exec "$@" >&-"#)
+        .run();
+    assert!(
+        closed.status.code().is_some_and(|code| code <= 1),
+        "{closed:?}"
+    );
 }
 
 #[test]
@@ -53,7 +92,13 @@ fn a_wrong_path() {
     let sandbox = Sandbox::new();
     let missing = sandbox.home().join("missing");
     let posixage = || sandbox.posixage(["--store"]).arg(&missing);
-    for args in [&["get", "x"][..], &["list"], &["set", "x"], &["rm", "x"], &["status"]] {
+    for args in [
+        &["get", "x"][..],
+        &["list"],
+        &["set", "x"],
+        &["rm", "x"],
+        &["status"],
+    ] {
         let output = posixage().args(args).input("v").run().fails(1);
         let output = output.says(["no store", missing.to_str().unwrap()]);
         assert!(output.hint().contains("init"), "{output:?}");
@@ -100,7 +145,12 @@ fn an_id_that_is_none() {
         ("../../etc/passwd\u{1b}[2J", "'\\u{1b}'"),
     ] {
         for args in [["set", id], ["get", id], ["rm", id]] {
-            let output = sandbox.posixage(args).input("v").run().fails(2).says([said]);
+            let output = sandbox
+                .posixage(args)
+                .input("v")
+                .run()
+                .fails(2)
+                .says([said]);
             assert!(!output.err().contains('\u{1b}'), "{output:?}");
         }
     }
@@ -115,7 +165,16 @@ fn an_id_that_is_none() {
 fn help_is_help() {
     let sandbox = Sandbox::new();
     let help = sandbox.run(["--help"]).succeeds_silently().out();
-    for command in ["init", "set", "get", "list", "rm", "status", "lock", "completions"] {
+    for command in [
+        "init",
+        "set",
+        "get",
+        "list",
+        "rm",
+        "status",
+        "lock",
+        "completions",
+    ] {
         assert!(help.contains(&format!("\n  {command}")), "{command}");
         let own = sandbox.run([command, "--help"]).succeeds_silently().out();
         assert!(own.contains("Usage: posixage"), "{own}");
@@ -124,7 +183,10 @@ fn help_is_help() {
     assert!(version.starts_with("posixage "), "{version}");
     // No command at all is a question, too.
     let nothing = sandbox.run([""; 0]);
-    assert!(nothing.out().contains("Usage: ") || nothing.err().contains("Usage: "), "{nothing:?}");
+    assert!(
+        nothing.out().contains("Usage: ") || nothing.err().contains("Usage: "),
+        "{nothing:?}"
+    );
     assert!(!sandbox.home().join(".config").exists());
 }
 
@@ -139,12 +201,21 @@ fn a_reader_that_goes_away_ends_it_without_a_word() {
     let sandbox = Sandbox::new().initialised();
     sandbox.set("large", vec![b'v'; 1 << 20]);
     let output = into(sandbox.posixage(["get", "large"]), "head -c 1").succeeds();
-    assert_eq!((output.out().as_str(), output.err().as_str()), ("v", "141\n"));
+    assert_eq!(
+        (output.out().as_str(), output.err().as_str()),
+        ("v", "141\n")
+    );
     let output = into(sandbox.posixage(["get", "--json", "large"]), "head -c 1").succeeds();
-    assert_eq!((output.out().as_str(), output.err().as_str()), ("{", "141\n"));
+    assert_eq!(
+        (output.out().as_str(), output.err().as_str()),
+        ("{", "141\n")
+    );
     // Somebody who reads nothing at all.
     let output = into(sandbox.posixage(["get", "large"]), "true").succeeds();
-    assert_eq!((output.out().as_str(), output.err().as_str()), ("", "141\n"));
+    assert_eq!(
+        (output.out().as_str(), output.err().as_str()),
+        ("", "141\n")
+    );
 }
 
 #[test]
@@ -154,22 +225,40 @@ fn list_into_head_prints_the_first_line() {
     let metadata = serde_json::json!({ "k": "m".repeat(200_000) });
     for id in ["a", "b"] {
         let json = serde_json::json!({ "secret": "v", "metadata": metadata }).to_string();
-        sandbox.posixage(["set", "--json", id]).input(json).run().succeeds();
+        sandbox
+            .posixage(["set", "--json", id])
+            .input(json)
+            .run()
+            .succeeds();
     }
     let output = into(sandbox.posixage(["list", "--long"]), "head -c 1").succeeds();
-    assert_eq!((output.out().as_str(), output.err().as_str()), ("a", "141\n"));
+    assert_eq!(
+        (output.out().as_str(), output.err().as_str()),
+        ("a", "141\n")
+    );
     // What fits into the pipe may end either way, but says nothing.
     let output = into(sandbox.posixage(["list"]), "head -n 1").succeeds();
     assert_eq!(output.out(), "a\n");
-    assert!(["0\n", "141\n"].contains(&output.err().as_str()), "{output:?}");
+    assert!(
+        ["0\n", "141\n"].contains(&output.err().as_str()),
+        "{output:?}"
+    );
 }
 
 #[test]
 fn output_to_a_full_disk_is_an_error() {
     let sandbox = Sandbox::new().initialised();
     sandbox.set("x", "value");
-    for args in [&["get", "x"][..], &["list"], &["get", "--json", "x"], &["completions", "bash"]] {
-        let output = sandbox.posixage(args).in_shell(r#"exec "$@" >/dev/full"#).run();
+    for args in [
+        &["get", "x"][..],
+        &["list"],
+        &["get", "--json", "x"],
+        &["completions", "bash"],
+    ] {
+        let output = sandbox
+            .posixage(args)
+            .in_shell(r#"exec "$@" >/dev/full"#)
+            .run();
         output.fails(1).says(["standard output", "no space left"]);
     }
 }
@@ -179,15 +268,27 @@ fn a_store_that_is_a_file() {
     let sandbox = Sandbox::new();
     let file = sandbox.file("file", "mine");
     let posixage = || sandbox.posixage(["--store"]).arg(&file);
-    for args in [&["get", "x"][..], &["list"], &["set", "x"], &["init"], &["status"], &["rm", "--all"]] {
+    for args in [
+        &["get", "x"][..],
+        &["list"],
+        &["set", "x"],
+        &["init"],
+        &["status"],
+        &["rm", "--all"],
+    ] {
         let output = posixage().args(args).input("v").run().fails(1);
         output.says([file.to_str().unwrap(), "not a directory"]);
     }
     assert_eq!(fs::read(&file).unwrap(), b"mine");
     let below = file.join("store");
     let output = sandbox.posixage(["init", "--store"]).arg(&below).run();
-    output.fails(1).says([below.to_str().unwrap(), "not a directory"]);
-    sandbox.posixage(["list", "--store", "/dev/null"]).run().fails(1);
+    output
+        .fails(1)
+        .says([below.to_str().unwrap(), "not a directory"]);
+    sandbox
+        .posixage(["list", "--store", "/dev/null"])
+        .run()
+        .fails(1);
 }
 
 #[test]
@@ -216,12 +317,22 @@ fn no_home() {
 #[test]
 fn a_home_that_is_not_there_or_cannot_be_written() {
     let sandbox = Sandbox::ordinary();
-    let output = sandbox.posixage(["set", "x"]).env("HOME", "/proc/no/home").input("v").run();
+    let output = sandbox
+        .posixage(["set", "x"])
+        .env("HOME", "/proc/no/home")
+        .input("v")
+        .run();
     output.fails(1).says(["/proc/no/home"]);
     let closed = sandbox.directory("closed");
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o500)).unwrap();
-    let output = sandbox.posixage(["set", "x"]).env("HOME", &closed).input("v").run();
-    output.fails(1).says([closed.to_str().unwrap(), "permission denied"]);
+    let output = sandbox
+        .posixage(["set", "x"])
+        .env("HOME", &closed)
+        .input("v")
+        .run();
+    output
+        .fails(1)
+        .says([closed.to_str().unwrap(), "permission denied"]);
     assert_eq!(fs::read_dir(&closed).unwrap().count(), 0);
 }
 
@@ -236,15 +347,27 @@ fn a_store_of_somebody_else() {
     let store = golden::store(&sandbox, "age");
     let key = golden::key(&sandbox, "age-1.txt");
     let posixage = |args: &[&str]| {
-        let posixage = sandbox.posixage(["--store"]).arg(&store).arg("-i").arg(&key);
+        let posixage = sandbox
+            .posixage(["--store"])
+            .arg(&store)
+            .arg("-i")
+            .arg(&key);
         posixage.args(args).input("v").run()
     };
     for path in posixage_tests::tree::walk(&store) {
         std::os::unix::fs::chown(&path, Some(0), Some(0)).unwrap();
     }
     let before = Snapshot::of(&store);
-    for args in [&["get", "a"][..], &["list"], &["set", "x"], &["rm", "a"], &["status"]] {
-        let output = posixage(args).fails(1).says([store.to_str().unwrap(), "permission denied"]);
+    for args in [
+        &["get", "a"][..],
+        &["list"],
+        &["set", "x"],
+        &["rm", "a"],
+        &["status"],
+    ] {
+        let output = posixage(args)
+            .fails(1)
+            .says([store.to_str().unwrap(), "permission denied"]);
         assert!(!output.hint().is_empty());
     }
     for mode in [0o755, 0o777] {
@@ -272,13 +395,24 @@ fn an_ordinary_users_store_in_the_hands_of_root_is_read_and_not_written() {
     }
     let before = Snapshot::of(&store);
     let posixage = |args: &[&str]| {
-        let posixage = sandbox.posixage(["--store"]).arg(&store).arg("-i").arg(&key);
+        let posixage = sandbox
+            .posixage(["--store"])
+            .arg(&store)
+            .arg("-i")
+            .arg(&key);
         posixage.args(args).input("v").run()
     };
     assert_eq!(posixage(&["get", "a"]).succeeds_silently().out(), "1");
     posixage(&["list"]).succeeds_silently();
-    for args in [&["set", "x"][..], &["set", "--force", "a"], &["rm", "a"], &["rm", "--all"]] {
-        let output = posixage(args).fails(8).says([ORDINARY_USER.to_string().as_str()]);
+    for args in [
+        &["set", "x"][..],
+        &["set", "--force", "a"],
+        &["rm", "a"],
+        &["rm", "--all"],
+    ] {
+        let output = posixage(args)
+            .fails(8)
+            .says([ORDINARY_USER.to_string().as_str()]);
         assert!(!output.hint().is_empty());
     }
     assert_eq!(Snapshot::of(&store), before);
@@ -299,11 +433,19 @@ fn a_store_that_others_can_read_or_write() {
         (sandbox.identity(), 0o600, 0o640),
     ] {
         fs::set_permissions(&path, fs::Permissions::from_mode(unsafe_mode)).unwrap();
-        let output = sandbox.run(["get", "x"]).fails(8).says([path.to_str().unwrap()]);
-        assert!(output.hint().contains(&format!("chmod {safe:o}")), "{output:?}");
+        let output = sandbox
+            .run(["get", "x"])
+            .fails(8)
+            .says([path.to_str().unwrap()]);
+        assert!(
+            output.hint().contains(&format!("chmod {safe:o}")),
+            "{output:?}"
+        );
         let allowed = sandbox.run(["--allow-insecure-permissions", "get", "x"]);
         assert_eq!(allowed.succeeds_silently().out(), "value");
-        let allowed = sandbox.posixage(["get", "x"]).env("POSIXAGE_ALLOW_INSECURE_PERMISSIONS", "1");
+        let allowed = sandbox
+            .posixage(["get", "x"])
+            .env("POSIXAGE_ALLOW_INSECURE_PERMISSIONS", "1");
         assert_eq!(allowed.run().succeeds_silently().out(), "value");
         fs::set_permissions(&path, fs::Permissions::from_mode(safe)).unwrap();
         assert_eq!(sandbox.get("x"), b"value");
@@ -320,7 +462,11 @@ fn ctrl_c_in_a_prompt() {
     assert_eq!(end.signal(), Some(2), "{end:?}");
     assert!(terminal.echoes());
     // The store was made, nothing is in it, and the next try works.
-    sandbox.posixage(["set", "first"]).input("value").run().succeeds();
+    sandbox
+        .posixage(["set", "first"])
+        .input("value")
+        .run()
+        .succeeds();
     assert_eq!(sandbox.get("first"), b"value");
 }
 
@@ -328,14 +474,27 @@ fn ctrl_c_in_a_prompt() {
 fn a_configuration_that_is_not_understood_names_the_file() {
     let sandbox = Sandbox::new().initialised();
     let file = sandbox.home().join(".config/posixage/config.toml");
-    for toml in ["store = 1\n", "stor = \"x\"\n", "not toml", "identities = [1]\n"] {
+    for toml in [
+        "store = 1\n",
+        "stor = \"x\"\n",
+        "not toml",
+        "identities = [1]\n",
+    ] {
         sandbox.config(toml);
-        sandbox.run(["list"]).fails(1).says([file.to_str().unwrap()]);
+        sandbox
+            .run(["list"])
+            .fails(1)
+            .says([file.to_str().unwrap()]);
     }
     sandbox.config("");
     sandbox.run(["list"]).succeeds_silently();
     let own = sandbox.store().join(".posixage.toml");
-    for toml in ["format = 2\n", "", "format = 1\nrecipients = [\"zoe\"]\n", "\u{0}"] {
+    for toml in [
+        "format = 2\n",
+        "",
+        "format = 1\nrecipients = [\"zoe\"]\n",
+        "\u{0}",
+    ] {
         fs::write(&own, toml).unwrap();
         sandbox.run(["list"]).fails(7).says([own.to_str().unwrap()]);
     }

@@ -25,7 +25,9 @@ fn the_setup_works_word_for_word_in_a_fresh_clone_with_an_empty_home() {
     let target = binary::workspace().join("target/readme");
     // Where cargo and its downloads are, since the home is not the one they were installed in.
     let cargo = PathBuf::from(env!("CARGO"));
-    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let home = std::env::var_os("HOME")
+        .map(PathBuf::from)
+        .unwrap_or_default();
     let place = |variable: &str, default: &str| {
         std::env::var_os(variable).unwrap_or_else(|| home.join(default).into())
     };
@@ -46,7 +48,10 @@ fn the_setup_works_word_for_word_in_a_fresh_clone_with_an_empty_home() {
     };
     let output = run(setup).succeeds();
     assert_eq!(output.out(), "", "{output:?}");
-    let output = output.says([sandbox.store().to_str().unwrap(), sandbox.identity().to_str().unwrap()]);
+    let output = output.says([
+        sandbox.store().to_str().unwrap(),
+        sandbox.identity().to_str().unwrap(),
+    ]);
     drop(output);
 
     // What the README shows next, with the binary that it built.
@@ -62,8 +67,15 @@ fn the_test_command_is_there_and_can_be_run() {
     let blocks = blocks();
     assert_eq!(blocks[1].trim(), "tests/run", "{blocks:?}");
     let script = binary::workspace().join("tests/run");
-    assert_eq!(fs::metadata(&script).unwrap().permissions().mode() & 0o111, 0o111);
-    Program::new(tools::need("bash", "bash")).arg("-n").arg(script).run().succeeds_silently();
+    assert_eq!(
+        fs::metadata(&script).unwrap().permissions().mode() & 0o111,
+        0o111
+    );
+    Program::new(tools::need("bash", "bash"))
+        .arg("-n")
+        .arg(script)
+        .run()
+        .succeeds_silently();
 }
 
 #[test]

@@ -24,7 +24,10 @@ fn removes_what_is_named_and_nothing_else() {
 #[test]
 fn a_missing_one_is_an_error_and_does_not_keep_the_others() {
     let sandbox = store();
-    sandbox.run(["rm", "a", "missing", "b"]).fails(3).says(["missing"]);
+    sandbox
+        .run(["rm", "a", "missing", "b"])
+        .fails(3)
+        .says(["missing"]);
     shape::assert_store(&sandbox.store(), ["a/b"]);
     let before = Snapshot::of(&sandbox.store());
     sandbox.run(["rm", "missing"]).fails(3);
@@ -35,7 +38,13 @@ fn a_missing_one_is_an_error_and_does_not_keep_the_others() {
 fn without_a_name_nothing_is_removed() {
     let sandbox = store();
     let before = Snapshot::of(&sandbox.store());
-    for args in [&["rm"][..], &["rm", "--all", "a"], &["rm", "*"], &["rm", "**"], &["rm", "a b"]] {
+    for args in [
+        &["rm"][..],
+        &["rm", "--all", "a"],
+        &["rm", "*"],
+        &["rm", "**"],
+        &["rm", "a b"],
+    ] {
         sandbox.run(args).fails(2);
         assert_eq!(Snapshot::of(&sandbox.store()), before);
     }
@@ -62,9 +71,15 @@ fn takes_no_key() {
 #[test]
 fn of_many_that_remove_the_same_one_does() {
     let sandbox = store();
-    let running: Vec<_> = (0..6).map(|_| sandbox.posixage(["rm", "a"]).start()).collect();
+    let running: Vec<_> = (0..6)
+        .map(|_| sandbox.posixage(["rm", "a"]).start())
+        .collect();
     let outputs: Vec<_> = running.into_iter().map(|rm| rm.wait()).collect();
-    assert_eq!(outputs.iter().filter(|o| o.status.success()).count(), 1, "{outputs:?}");
+    assert_eq!(
+        outputs.iter().filter(|o| o.status.success()).count(),
+        1,
+        "{outputs:?}"
+    );
     for output in outputs.into_iter().filter(|o| !o.status.success()) {
         output.fails(3);
     }

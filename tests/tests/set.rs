@@ -7,14 +7,22 @@ use posixage_tests::{Sandbox, shape, tree::Snapshot};
 #[test]
 fn the_first_one_makes_store_and_key_and_says_so() {
     let sandbox = Sandbox::new();
-    let set = sandbox.posixage(["set", "x"]).input("value\n").run().succeeds();
+    let set = sandbox
+        .posixage(["set", "x"])
+        .input("value\n")
+        .run()
+        .succeeds();
     let [store, identity] = [sandbox.store(), sandbox.identity()].map(|p| p.display().to_string());
     let set = set.says([store.as_str(), identity.as_str()]);
     assert_eq!(set.out(), "");
     assert_eq!(sandbox.get("x"), b"value");
     shape::assert_store(&sandbox.store(), ["x"]);
     // The second has nothing to say.
-    sandbox.posixage(["set", "y"]).input("value").run().succeeds_silently();
+    sandbox
+        .posixage(["set", "y"])
+        .input("value")
+        .run()
+        .succeeds_silently();
 }
 
 #[test]
@@ -41,14 +49,24 @@ fn a_named_place_that_is_not_there_is_an_error_that_says_how_to_make_it() {
     let sandbox = Sandbox::new();
     let place = sandbox.home().join("nowhere");
     let text = place.to_str().unwrap();
-    let flag = sandbox.posixage(["set", "x", "--store", text]).input("v").run();
-    let environment = sandbox.posixage(["set", "x"]).env("POSIXAGE_STORE", text).input("v").run();
+    let flag = sandbox
+        .posixage(["set", "x", "--store", text])
+        .input("v")
+        .run();
+    let environment = sandbox
+        .posixage(["set", "x"])
+        .env("POSIXAGE_STORE", text)
+        .input("v")
+        .run();
     sandbox.config(&format!("store = \"{text}\"\n"));
     let file = sandbox.posixage(["set", "x"]).input("v").run();
     for output in [flag, environment, file] {
         let output = output.fails(1).says([text]);
         let hint = output.hint();
-        assert!(hint.contains("init") && hint.contains("--store") && hint.contains(text), "{hint}");
+        assert!(
+            hint.contains("init") && hint.contains("--store") && hint.contains(text),
+            "{hint}"
+        );
     }
     assert!(!place.exists() && !sandbox.store().exists() && !sandbox.identity().exists());
 }
@@ -86,7 +104,11 @@ fn a_value_in_the_argument_is_taken_byte_for_byte() {
     set.end().succeeds();
     let bytes = std::os::unix::ffi::OsStrExt::from_bytes(b"x=\xff\xfe");
     let bytes: &std::ffi::OsStr = bytes;
-    sandbox.posixage(["set", "--force"]).arg(bytes).run().succeeds();
+    sandbox
+        .posixage(["set", "--force"])
+        .arg(bytes)
+        .run()
+        .succeeds();
     assert_eq!(sandbox.get("x"), b"\xff\xfe");
 }
 
@@ -96,11 +118,20 @@ fn replaces_only_with_force() {
     sandbox.set("x", "old");
     let before = Snapshot::of(&sandbox.store());
     for args in [&["set", "x"][..], &["set", "x=new"], &["set", "--raw", "x"]] {
-        let set = sandbox.posixage(args).input("new").run().fails(4).says(["x"]);
+        let set = sandbox
+            .posixage(args)
+            .input("new")
+            .run()
+            .fails(4)
+            .says(["x"]);
         assert!(set.hint().contains("--force"));
         assert_eq!(Snapshot::of(&sandbox.store()), before);
     }
-    sandbox.posixage(["set", "--force", "x"]).input("new").run().succeeds_silently();
+    sandbox
+        .posixage(["set", "--force", "x"])
+        .input("new")
+        .run()
+        .succeeds_silently();
     assert_eq!(sandbox.get("x"), b"new");
     shape::assert_store(&sandbox.store(), ["x"]);
 }
@@ -115,8 +146,7 @@ fn of_many_that_create_the_same_one_does() {
     };
     let running: Vec<_> = (0..8).map(start).collect();
     let outputs: Vec<_> = running.into_iter().map(|set| set.wait()).collect();
-    let winners: Vec<usize> =
-        (0..8).filter(|n| outputs[*n].status.success()).collect();
+    let winners: Vec<usize> = (0..8).filter(|n| outputs[*n].status.success()).collect();
     assert_eq!(winners.len(), 1, "{outputs:?}");
     assert_eq!(sandbox.get("x"), winners[0].to_string().into_bytes());
     for output in outputs.into_iter().filter(|o| !o.status.success()) {
@@ -146,10 +176,20 @@ fn of_many_that_replace_the_same_one_each_does_and_the_last_stays() {
 #[test]
 fn forcing_replaces_the_metadata_too() {
     let sandbox = Sandbox::new().initialised();
-    sandbox.run(["set", "x=1", "--metadata", "a=1", "--metadata", "b=2"]).succeeds();
-    assert_eq!(sandbox.run(["get", "--metadata", "x"]).out(), "{\"a\":\"1\",\"b\":\"2\"}\n");
-    sandbox.run(["set", "--force", "x=1", "--metadata", "c=3"]).succeeds();
-    assert_eq!(sandbox.run(["get", "--metadata", "x"]).out(), "{\"c\":\"3\"}\n");
+    sandbox
+        .run(["set", "x=1", "--metadata", "a=1", "--metadata", "b=2"])
+        .succeeds();
+    assert_eq!(
+        sandbox.run(["get", "--metadata", "x"]).out(),
+        "{\"a\":\"1\",\"b\":\"2\"}\n"
+    );
+    sandbox
+        .run(["set", "--force", "x=1", "--metadata", "c=3"])
+        .succeeds();
+    assert_eq!(
+        sandbox.run(["get", "--metadata", "x"]).out(),
+        "{\"c\":\"3\"}\n"
+    );
     sandbox.run(["set", "--force", "x=1"]).succeeds();
     assert_eq!(sandbox.run(["get", "--metadata", "x"]).out(), "null\n");
 }
@@ -160,15 +200,29 @@ fn json_carries_value_encoding_and_metadata() {
     for (json, value, metadata) in [
         (r#"{"secret":"ä\n"}"#, "ä\n".as_bytes(), "null"),
         (r#"{"secret":"","metadata":{}}"#, b"", "{}"),
-        (r#"{"metadata":{"k":"v"},"secret":"x"}"#, b"x", r#"{"k":"v"}"#),
-        (r#"{"secret":"/wA=","encoding":"base64","metadata":null}"#, b"\xff\0", "null"),
+        (
+            r#"{"metadata":{"k":"v"},"secret":"x"}"#,
+            b"x",
+            r#"{"k":"v"}"#,
+        ),
+        (
+            r#"{"secret":"/wA=","encoding":"base64","metadata":null}"#,
+            b"\xff\0",
+            "null",
+        ),
         (r#"{"secret":"/wA=","encoding":"utf8"}"#, b"/wA=", "null"),
         (r#" {"secret":"\u0000\"\\"} "#, b"\0\"\\", "null"),
     ] {
-        let set = sandbox.posixage(["set", "--force", "--json", "x"]).input(json);
+        let set = sandbox
+            .posixage(["set", "--force", "--json", "x"])
+            .input(json);
         set.run().succeeds_silently();
         assert_eq!(sandbox.get("x"), value, "{json}");
-        assert_eq!(sandbox.run(["get", "--metadata", "x"]).out().trim_end(), metadata, "{json}");
+        assert_eq!(
+            sandbox.run(["get", "--metadata", "x"]).out().trim_end(),
+            metadata,
+            "{json}"
+        );
     }
 }
 
@@ -184,7 +238,9 @@ fn what_get_prints_as_json_goes_in_again_as_it_was() {
             "encoding": object["encoding"],
             "metadata": object["metadata"],
         });
-        let set = sandbox.posixage(["set", "--force", "--json", "y"]).input(again.to_string());
+        let set = sandbox
+            .posixage(["set", "--force", "--json", "y"])
+            .input(again.to_string());
         set.run().succeeds();
         assert_eq!(sandbox.get("y"), value);
     }

@@ -14,7 +14,13 @@ fn says_where_how_many_and_which_key_fits() {
     sandbox.set("x", "value");
     let text = sandbox.run(["status"]).succeeds_silently().out();
     let identity = sandbox.identity().display().to_string();
-    for part in [sandbox.store().to_str().unwrap(), "age1", &identity, ": fits\n", "free"] {
+    for part in [
+        sandbox.store().to_str().unwrap(),
+        "age1",
+        &identity,
+        ": fits\n",
+        "free",
+    ] {
         assert!(text.contains(part), "no {part:?} in {text}");
     }
     let status = status(&sandbox, &[]);
@@ -43,17 +49,31 @@ fn keys_are_tried_on_a_store_of_the_reference() {
     let store = golden::store(&sandbox, "ssh-rsa");
     let keys = ["ssh-ed25519", "ssh-rsa"].map(|name| golden::key(&sandbox, name));
     let [wrong, right] = keys.each_ref().map(|key| key.to_str().unwrap());
-    let status = status(&sandbox, &["--store", store.to_str().unwrap(), "-i", wrong, "-i", right]);
+    let status = status(
+        &sandbox,
+        &["--store", store.to_str().unwrap(), "-i", wrong, "-i", right],
+    );
     assert_eq!(status["recipients"], Value::Null);
     assert_eq!(status["secrets"], 3);
-    let fits: Vec<&Value> = status["keys"].as_array().unwrap().iter().map(|k| &k["fits"]).collect();
+    let fits: Vec<&Value> = status["keys"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|k| &k["fits"])
+        .collect();
     assert_eq!(fits, [&json!(false), &json!(true)]);
 }
 
 #[test]
 fn nobody_is_asked_for_a_passphrase() {
     let sandbox = Sandbox::new();
-    sandbox.run(["init", "--recipient", &keys::recipient("ssh-rsa-locked.pub")]).succeeds();
+    sandbox
+        .run([
+            "init",
+            "--recipient",
+            &keys::recipient("ssh-rsa-locked.pub"),
+        ])
+        .succeeds();
     let fits = |name: &str| {
         let key = keys::locked(&sandbox, name);
         status(&sandbox, &["-i", key.to_str().unwrap()])["keys"][0]["fits"].clone()
@@ -67,16 +87,26 @@ fn nobody_is_asked_for_a_passphrase() {
 #[test]
 fn names_who_holds_the_lock_and_does_not_wait_for_it() {
     let sandbox = Sandbox::new().initialised();
-    let mut holder = sandbox.posixage(["lock", "--", "sh", "-c", "echo held; cat"]).start();
+    let mut holder = sandbox
+        .posixage(["lock", "--", "sh", "-c", "echo held; cat"])
+        .start();
     holder.wait_for("held");
-    let output = sandbox.posixage(["status", "--json", "--lock-timeout", "0"]).run();
+    let output = sandbox
+        .posixage(["status", "--json", "--lock-timeout", "0"])
+        .run();
     let status: Value = serde_json::from_slice(&output.succeeds().stdout).unwrap();
     let holders = status["lock"]["holders"].as_array().unwrap();
     assert_eq!(holders.len(), 1, "{status}");
     assert_eq!(holders[0]["pid"], holder.id());
     assert_eq!(holders[0]["mode"], "exclusive");
-    assert!(holders[0]["command"].as_str().unwrap().contains("posixage"), "{status}");
-    let text = sandbox.run(["status", "--lock-timeout", "0"]).succeeds().out();
+    assert!(
+        holders[0]["command"].as_str().unwrap().contains("posixage"),
+        "{status}"
+    );
+    let text = sandbox
+        .run(["status", "--lock-timeout", "0"])
+        .succeeds()
+        .out();
     assert!(text.contains(&holder.id().to_string()), "{text}");
     holder.write(b"done");
     holder.wait().succeeds();
