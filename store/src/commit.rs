@@ -9,17 +9,19 @@
 //! Where a file system refuses `RENAME_EXCHANGE`, the old directory steps aside into
 //! `.posixage.old/` under its own name, and the new one takes its place. Between the two renames a
 //! peer without this rule sees the secret missing; ours looks there too, and the next writer puts
-//! back what an interrupted commit left.
+//! back what an interrupted commit left. What lies there stands for the secret as soon as that has no
+//! directory, so nothing is left there, on disk either, when the lock is released.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::{
-    fs::{Mode, fsync, mkdirat},
+    fs::{Mode, mkdirat},
     io::Errno,
 };
 
 use crate::{
     error::Error,
+    interruptible::fsync,
     rename::{exchange, rename, rename_new},
     root::Root,
     stage::{Stage, temporary_name},
@@ -75,11 +77,17 @@ impl Committer {
         // What has the stage's name from here on, if anything, is the old directory.
         stage.keep();
         // The new name is on disk before anybody is told so, and before the old directory goes.
-        if let Err(error) = fsync(&root.dir) {
-            take_back(root, stage.name(), name, old.as_deref());
-            return Err(Error::io("fsync", &root.path, error));
+        let synced = fsync(&root.dir).and_then(|()| match &old {
+            Some(old) if old.starts_with(OLD) => discard(root, old).map(Some),
+            old => Ok(old.clone()),
+        });
+        match synced {
+            Ok(displaced) => Ok(Some(Displaced(displaced))),
+            Err(error) => {
+                take_back(root, stage.name(), name, old.as_deref());
+                Err(Error::io("fsync", &root.path, error))
+            }
         }
-        Ok(Some(Displaced(old)))
     }
 
     /// Gives `stage` the name `name`; returns where the old directory is, if there was one.
@@ -104,7 +112,8 @@ impl Committer {
 
     /// Takes the name `name` from what has it; `None` if nothing has.
     pub(crate) fn unpublish(&self, root: &Root, name: &str) -> Result<Option<Displaced>, Error> {
-        let trash = temporary_name("trash")?;
+        let trash =
+            temporary_name("trash").map_err(|e| Error::io("remove", root.path_of(name), e))?;
         match rename(root, name, &trash) {
             Ok(()) => {}
             Err(Errno::NOENT) => return Ok(None),
@@ -124,6 +133,8 @@ fn step_aside(root: &Root, stage: &str, name: &str) -> Result<String, Errno> {
         Ok(()) | Err(Errno::EXIST) => {}
         Err(e) => return Err(e),
     }
+    // On disk before anything is in it, whoever made it: or a power cut takes it with the secret.
+    fsync(&root.dir)?;
     let old = format!("{OLD}/{name}");
     rename(root, name, &old)?;
     if let Err(error) = rename(root, stage, name) {
@@ -131,6 +142,19 @@ fn step_aside(root: &Root, stage: &str, name: &str) -> Result<String, Errno> {
         return Err(error);
     }
     Ok(old)
+}
+
+/// Takes from what was set aside the name by which it stands for the secret, down to the disk:
+/// otherwise a removal of the secret would bring it back. Returns the name it has now. Whatever
+/// fails, it has its old name.
+pub(crate) fn discard(root: &Root, old: &str) -> Result<String, Errno> {
+    let trash = temporary_name("trash")?;
+    rename(root, old, &trash)?;
+    if let Err(error) = fsync(&root.dir) {
+        report(root, rename(root, &trash, old));
+        return Err(error);
+    }
+    Ok(trash)
 }
 
 /// Undoes a publication whose fsync failed. What is on disk is not known then, so neither directory

@@ -7,6 +7,7 @@ use posixage_lock::{LockFile, Mode, Wait};
 use crate::{
     config::{CONFIG_FILE, Config},
     error::Error,
+    interruptible::fsync,
     private_file,
     rename::rename_new,
     root::Root,
@@ -50,7 +51,7 @@ impl Store {
         if !rename_new(&root, &staged, CONFIG_FILE).map_err(fails)? {
             return Err(Error::StoreExists { path: path.into() });
         }
-        rustix::fs::fsync(&root.dir).map_err(|e| Error::io("fsync", path, e))
+        fsync(&root.dir).map_err(|e| Error::io("fsync", path, e))
     }
 }
 

@@ -30,6 +30,7 @@ mod header;
 mod id;
 mod identity_file;
 mod init;
+mod interruptible;
 mod key;
 mod keyring;
 mod metadata;

@@ -7,10 +7,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, openat, statat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, statat};
 use rustix::io::Errno;
 
-use crate::error::Error;
+use crate::{
+    error::Error,
+    interruptible::{openat, read_dir},
+};
 
 /// Names that are ours and temporary, or no secret's, begin with this; the reference skips them.
 pub(crate) const OURS: &str = ".posixage.";
@@ -160,7 +163,7 @@ impl Root {
     pub(crate) fn names(&self) -> Result<Vec<Vec<u8>>, Error> {
         let error = |e: Errno| Error::io("list store", &self.path, e);
         let mut names = Vec::new();
-        for entry in Dir::read_from(&self.dir).map_err(error)? {
+        for entry in read_dir(&self.dir).map_err(error)? {
             names.push(entry.map_err(error)?.file_name().to_bytes().to_vec());
         }
         Ok(names)

@@ -2,18 +2,19 @@
 
 use std::{
     fs::File,
-    io::Write,
+    io::{self, Write},
     os::fd::{AsFd, OwnedFd},
     path::PathBuf,
 };
 
 use rustix::{
-    fs::{AtFlags, FlockOperation, Mode, OFlags, fchmod, fstat, fsync, mkdirat, openat, statat},
+    fs::{AtFlags, Mode, OFlags, fchmod, fstat, mkdirat, statat},
     io::Errno,
 };
 
 use crate::{
     error::Error,
+    interruptible::{fsync, openat, try_flock},
     root::{OURS, Root},
     tree,
 };
@@ -34,8 +35,9 @@ pub(crate) struct Stage<'r> {
 
 impl<'r> Stage<'r> {
     pub(crate) fn new(root: &'r Root) -> Result<Self, Error> {
+        let fails = |e| Error::io("make a stage in", &root.path, e);
         for _ in 0..TRIES {
-            let name = temporary_name("stage")?;
+            let name = temporary_name("stage").map_err(fails)?;
             if let Some(dir) = make_dir(root, &name)? {
                 return Ok(Self {
                     root,
@@ -45,7 +47,7 @@ impl<'r> Stage<'r> {
                 });
             }
         }
-        Err(Error::io("make a stage in", &root.path, Errno::EXIST))
+        Err(fails(Errno::EXIST))
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -54,7 +56,7 @@ impl<'r> Stage<'r> {
 
     /// Writes a file whose content is on disk when this returns.
     pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<(), Error> {
-        let fails = |op| move |e: std::io::Error| Error::io(op, self.path_of(name), e);
+        let fails = |op| move |e: io::Error| Error::io(op, self.path_of(name), e);
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
@@ -91,14 +93,9 @@ impl Drop for Stage<'_> {
 }
 
 /// A name that nobody else uses: `.posixage.KIND.` and 64 random bits.
-pub(crate) fn temporary_name(kind: &str) -> Result<String, Error> {
-    let random = getrandom::u64().map_err(|e| {
-        Error::io(
-            "get randomness for",
-            kind,
-            std::io::Error::other(e.to_string()),
-        )
-    })?;
+pub(crate) fn temporary_name(kind: &str) -> Result<String, Errno> {
+    let random =
+        getrandom::u64().map_err(|e| Errno::from_io_error(&e.into()).unwrap_or(Errno::IO))?;
     Ok(format!("{OURS}{kind}.{random:016x}"))
 }
 
@@ -128,7 +125,7 @@ fn make_dir(root: &Root, name: &str) -> Result<Option<OwnedFd>, Error> {
         Err(e) => return Err(fails("open")(e)),
     };
     allow_owner(&dir, Mode::RWXU).map_err(fails("set the mode of"))?;
-    if !take_flock(&dir).map_err(fails("flock"))? {
+    if !try_flock(&dir).map_err(fails("flock"))? {
         return Ok(None);
     }
     // A sweep may have had the flock, and removed the directory, in between.
@@ -137,19 +134,6 @@ fn make_dir(root: &Root, name: &str) -> Result<Option<OwnedFd>, Error> {
         Ok(named) if (named.st_dev, named.st_ino) == (held.st_dev, held.st_ino) => Ok(Some(dir)),
         Ok(_) | Err(Errno::NOENT) => Ok(None),
         Err(e) => Err(fails("stat")(e)),
-    }
-}
-
-/// Takes the flock that says that a stage is alive; `false` if somebody has it.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "not the store's lock: the sign of life of a stage"
-)]
-pub(crate) fn take_flock(dir: &OwnedFd) -> Result<bool, Errno> {
-    match rustix::fs::flock(dir, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(true),
-        Err(Errno::WOULDBLOCK) => Ok(false),
-        Err(e) => Err(e),
     }
 }
 

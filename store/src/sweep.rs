@@ -3,23 +3,28 @@
 use std::os::fd::OwnedFd;
 
 use rustix::{
-    fs::{Dir, Mode, OFlags, fsync, openat},
+    fs::{Mode, OFlags},
     io::Errno,
 };
 
 use crate::{
-    commit::OLD,
+    commit::{OLD, discard},
     error::Error,
     id::Id,
+    interruptible::{fsync, openat, read_dir, try_flock},
     rename::rename,
     root::{OURS, Root},
-    stage, tree,
+    tree,
 };
 
-/// Removes the stages and the trash of dead processes, and puts back what a commit without
-/// `RENAME_EXCHANGE` had set aside when it died. Under the exclusive lock.
+/// Puts back what a commit without `RENAME_EXCHANGE` had set aside when it died. Under the exclusive
+/// lock, before any change: what is set aside would come back when the secret is removed.
+pub(crate) fn recover(root: &Root) -> Result<(), Error> {
+    put_back(root).map_err(|e| Error::io("recover", root.path_of(OLD), e))
+}
+
+/// Removes the stages and the trash of dead processes. Under the exclusive lock.
 pub(crate) fn sweep(root: &Root) -> Result<(), Error> {
-    put_back(root).map_err(|e| Error::io("recover", root.path_of(OLD), e))?;
     let entries = entries(root).map_err(|e| Error::io("list store", &root.path, e))?;
     let (leftovers, others): (Vec<_>, Vec<_>) =
         entries.into_iter().partition(|(name, _)| is_leftover(name));
@@ -63,7 +68,7 @@ fn entries(root: &Root) -> Result<Vec<(String, u64)>, Errno> {
             entry.ino(),
         ))
     };
-    Dir::read_from(&root.dir)?.map(entry).collect()
+    read_dir(&root.dir)?.map(entry).collect()
 }
 
 /// Takes the flock by which a stage says that it is alive; `None` if somebody has it.
@@ -73,9 +78,7 @@ fn entries(root: &Root) -> Result<Vec<(String, u64)>, Errno> {
 fn claim(root: &Root, name: &str) -> Option<Option<OwnedFd>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match openat(&root.dir, name, flags, Mode::empty()) {
-        Ok(dir) => stage::take_flock(&dir)
-            .unwrap_or(false)
-            .then_some(Some(dir)),
+        Ok(dir) => try_flock(&dir).unwrap_or(false).then_some(Some(dir)),
         Err(Errno::NOTDIR | Errno::LOOP) => Some(None),
         Err(_) => None,
     }
@@ -95,7 +98,7 @@ fn put_back(root: &Root) -> Result<(), Errno> {
             fsync(&root.dir)?;
         } else {
             fsync(&root.dir)?;
-            tree::remove_or_leave(root, &old);
+            tree::remove_or_leave(root, &discard(root, &old)?);
         }
     }
     Ok(())
@@ -110,7 +113,7 @@ pub(crate) fn set_aside(root: &Root) -> Result<Vec<Vec<u8>>, Errno> {
         Err(e) => return Err(e),
     };
     let mut names = Vec::new();
-    for entry in Dir::read_from(&dir)? {
+    for entry in read_dir(&dir)? {
         let name = entry?.file_name().to_bytes().to_vec();
         if !name.starts_with(b".") {
             names.push(name);

@@ -3,11 +3,16 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::{
-    fs::{AtFlags, Dir, Mode, OFlags, openat, unlinkat},
+    fs::{AtFlags, Mode, OFlags, unlinkat},
     io::Errno,
 };
 
-use crate::{directory::METADATA_FILE, key::KeyType, root::Root};
+use crate::{
+    directory::METADATA_FILE,
+    interruptible::{openat, read_dir},
+    key::KeyType,
+    root::Root,
+};
 
 /// How deep strange directories inside a secret are followed when it is removed.
 const MAX_DEPTH: usize = 16;
@@ -49,7 +54,7 @@ fn remove(parent: impl AsFd, name: &[u8], depth: usize) -> Result<(), Errno> {
 }
 
 fn remove_content(dir: &OwnedFd, depth: usize) -> Result<(), Errno> {
-    let names: Result<Vec<_>, Errno> = Dir::read_from(dir)?
+    let names: Result<Vec<_>, Errno> = read_dir(dir)?
         .map(|entry| Ok(entry?.file_name().to_owned()))
         .collect();
     for name in names? {

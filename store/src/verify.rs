@@ -7,7 +7,7 @@ use std::{
 
 use posixage_lock::{FILE_NAME, Mode as LockMode};
 use rustix::{
-    fs::{AtFlags, Dir, FileType, Mode, Stat, chmodat, statat, unlinkat},
+    fs::{AtFlags, FileType, Mode, Stat, chmodat, statat, unlinkat},
     io::Errno,
 };
 
@@ -19,6 +19,7 @@ use crate::{
     finding::{Finding, Problem},
     header,
     id::Id,
+    interruptible::read_dir,
     key::KeyType,
     keyring::Fetch,
     root::ReadError,
@@ -110,6 +111,7 @@ impl Check<'_> {
             self.report(root.path_of(&name), None, Problem::Leftover, self.repair);
         }
         if self.repair {
+            sweep::recover(root)?;
             sweep::sweep(root)?;
         }
         self.mode_of(root.path.clone(), None, &root.dir, Path::new("."), 0o700)?;
@@ -188,7 +190,7 @@ impl Check<'_> {
     fn files(&mut self, id: &Id, path: &Path, dir: &OwnedFd) -> Result<bool, Error> {
         let fails = |e: Errno| Error::io("list", path, e);
         let mut any = false;
-        for entry in Dir::read_from(dir).map_err(fails)? {
+        for entry in read_dir(dir).map_err(fails)? {
             let name = entry
                 .map_err(fails)?
                 .file_name()

@@ -134,10 +134,11 @@ impl Store {
 
     /// The exclusive lock on a store without leftovers.
     ///
-    /// A handle looks for leftovers once: to list the root costs more than a commit where there are
-    /// many secrets, and what is left behind harms nobody until the next process comes.
+    /// A handle looks for stages and trash once: to list the root costs more than a commit where
+    /// there are many secrets, and these harm nobody until the next process comes.
     fn acquire_to_write(&self) -> Result<Guard, Error> {
         let exclusive = self.acquire(Mode::Exclusive)?;
+        sweep::recover(&self.root)?;
         if !self.swept.load(Ordering::Relaxed) {
             sweep::sweep(&self.root)?;
             self.swept.store(true, Ordering::Relaxed);

@@ -8,12 +8,23 @@
 pub mod age;
 pub mod binary;
 pub mod burner;
+pub mod calls;
+pub mod chance;
+pub mod disk;
 pub mod golden;
 pub mod keys;
+pub mod kill;
+pub mod marked;
+pub mod operation;
+pub mod power_cut;
 pub mod process;
+pub mod replay;
 pub mod sandbox;
 pub mod screen;
 pub mod shape;
+pub mod storm;
+pub mod strace;
+pub mod subject;
 pub mod terminal;
 pub mod tools;
 pub mod tree;
@@ -21,3 +32,9 @@ pub mod tree;
 pub use process::{LIMIT, Output, Program, Running};
 pub use sandbox::Sandbox;
 pub use terminal::Terminal;
+
+/// Whether the long forms of tests are asked for, by `POSIXAGE_LONG=1`.
+#[must_use]
+pub fn long() -> bool {
+    std::env::var_os("POSIXAGE_LONG").is_some_and(|value| value == "1")
+}

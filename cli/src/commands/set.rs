@@ -37,7 +37,7 @@ pub(crate) fn run(settings: &Settings, args: Set) -> Result<(), Failure> {
         // Nobody should type a value for nothing. What decides is the commit.
         match store.metadata(&id) {
             Err(Error::NotFound { .. }) => {}
-            Err(Error::Lock(error)) => return Err(Error::Lock(error).into()),
+            Err(error @ (Error::Lock(_) | Error::Io { .. })) => return Err(error.into()),
             _ => return Err(Error::AlreadyExists { id }.into()),
         }
     }

@@ -1,0 +1,44 @@
+//! The system calls that a signal may interrupt before they have done anything. They are made again:
+//! a caller's signal handler is no reason for a commit to fail.
+//!
+//! A rename is not among them. One that is interrupted, on a network file system, may have happened,
+//! and an exchange made again would undo it.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::{
+    fs::{self, Dir, FlockOperation, Mode, OFlags},
+    io::{Errno, retry_on_intr},
+};
+
+pub(crate) fn openat(
+    dir: impl AsFd,
+    name: impl rustix::path::Arg + Copy,
+    flags: OFlags,
+    mode: Mode,
+) -> Result<OwnedFd, Errno> {
+    retry_on_intr(|| fs::openat(&dir, name, flags, mode))
+}
+
+/// Not made again after any other error: the kernel reports a lost page once, and a second call
+/// would call it written.
+pub(crate) fn fsync(file: impl AsFd) -> Result<(), Errno> {
+    retry_on_intr(|| fs::fsync(&file))
+}
+
+pub(crate) fn read_dir(dir: impl AsFd) -> Result<Dir, Errno> {
+    retry_on_intr(|| Dir::read_from(&dir))
+}
+
+/// `false` if somebody else has the flock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "not the store's lock: the sign of life of a stage"
+)]
+pub(crate) fn try_flock(dir: &OwnedFd) -> Result<bool, Errno> {
+    match retry_on_intr(|| fs::flock(dir, FlockOperation::NonBlockingLockExclusive)) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(e) => Err(e),
+    }
+}

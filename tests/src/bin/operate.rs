@@ -1,0 +1,173 @@
+//! Writes to a store, step by step, and says before and after each, so that whoever kills it knows
+//! what may have happened.
+//!
+//! `operate STORE IDENTITY STEP…`, a step being `set:ID:MARK`, `create:ID:MARK`, `update:ID:MARK`,
+//! `remove:ID`, or `naive:ID:MARK`, which makes the calls of the reference in their order. With
+//! `MARK..` in the place of the mark the step is repeated for ever, with marks that count up from
+//! there; `flip:ID:MARK..` creates and removes in turn.
+//!
+//! Each step prints `begin STEP` before its first system call in the store, and `ok STEP` when the
+//! library has returned `Ok`.
+
+use std::{
+    env,
+    error::Error,
+    fs::{self, File},
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
+
+use posixage::{Change, Id, Store, read_identity_file};
+use posixage_tests::{
+    marked::{self, Mark},
+    subject::make_dir,
+};
+
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+
+fn main() -> ExitCode {
+    match steps() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("operate: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn steps() -> Result<()> {
+    let args: Vec<String> = env::args().skip(1).collect();
+    let [root, identity, steps @ ..] = args.as_slice() else {
+        return Err("operate STORE IDENTITY STEP…".into());
+    };
+    let root = Path::new(root);
+    let no_passphrase = |_: &_| unreachable!("a plain identity");
+    let identity = read_identity_file(Path::new(identity), false, no_passphrase)?;
+    let store = Store::builder(root).identity(identity).open()?;
+    for step in steps {
+        let mut parts = step.split(':');
+        let mut part = || parts.next().unwrap_or_default();
+        let (kind, id, mark) = (part(), part().parse()?, part());
+        let Some(first) = mark.strip_suffix("..") else {
+            run(&store, kind, &id, mark.parse().unwrap_or_default())?;
+            continue;
+        };
+        for mark in first.parse()?.. {
+            match kind {
+                "flip" => {
+                    run(&store, "create", &id, mark)?;
+                    run(&store, "remove", &id, mark)?;
+                }
+                kind => run(&store, kind, &id, mark)?,
+            }
+        }
+    }
+    Ok(())
+}
+
+fn run(store: &Store, kind: &str, id: &Id, mark: Mark) -> Result<()> {
+    let secret = marked::secret(id, mark);
+    let naive = match kind {
+        "naive" => Some(naive::Prepared::new(store, id, mark)?),
+        _ => None,
+    };
+    say(&format!("begin {kind} {mark}\n"));
+    match kind {
+        "set" => store.set(id, &secret)?,
+        "create" => store.create(id, &secret)?,
+        "remove" => store.remove(id)?,
+        "update" => store.update(id, |current| {
+            if let Some(current) = current {
+                marked::mark_of(id, current)?;
+            }
+            Ok(Change::Set(secret))
+        })?,
+        "naive" => naive.map_or(Ok(()), naive::Prepared::write)?,
+        kind => return Err(format!("no step {kind}").into()),
+    }
+    say(&format!("ok {kind} {mark}\n"));
+    Ok(())
+}
+
+/// In one call, and at once: whoever reads it must know before anything else happens. Whether it
+/// can be said is not what is tested.
+fn say(line: &str) {
+    let mut out = io::stdout().lock();
+    drop(out.write_all(line.as_bytes()).and_then(|()| out.flush()));
+}
+
+/// What the reference does, for the control: a test that does not catch this proves nothing.
+mod naive {
+    use super::{File, Id, Mark, Path, Result, Store, Write, fs, make_dir, marked};
+    use std::path::PathBuf;
+
+    /// A secret's files, to be written.
+    pub(crate) struct Prepared {
+        root: PathBuf,
+        name: String,
+        files: Vec<(PathBuf, Vec<u8>)>,
+    }
+
+    impl Prepared {
+        /// Lets the library encrypt it in the next room.
+        pub(crate) fn new(store: &Store, id: &Id, mark: Mark) -> Result<Self> {
+            let root = store.path().to_path_buf();
+            let scratch = root.with_extension("scratch");
+            let Some(config) = store.config() else {
+                return Err("a store that names no recipients".into());
+            };
+            if !scratch.exists() {
+                Store::init(&scratch, config)?;
+            }
+            let aside = Store::builder(&scratch).open()?;
+            aside.set(id, &marked::secret(id, mark))?;
+            let name = id.directory_name();
+            let files = fs::read_dir(scratch.join(&name))?
+                .map(|entry| {
+                    let entry = entry?;
+                    Ok((PathBuf::from(entry.file_name()), fs::read(entry.path())?))
+                })
+                .collect::<Result<_>>()?;
+            Ok(Self { root, name, files })
+        }
+
+        /// Removes the old directory, makes a temporary one, writes and fsyncs its files, renames it;
+        /// fsyncs no directory.
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "that is what the control is about"
+        )]
+        pub(crate) fn write(self) -> Result<()> {
+            let target = self.root.join(&self.name);
+            remove_files(&target)?;
+            let temporary = self.root.join(".posixage.naive");
+            if temporary.exists() {
+                remove_files(&temporary)?;
+            }
+            make_dir(&temporary);
+            for (name, content) in self.files {
+                let mut options = fs::OpenOptions::new();
+                std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+                let mut file: File = options
+                    .write(true)
+                    .create_new(true)
+                    .open(temporary.join(name))?;
+                file.write_all(&content)?;
+                file.sync_all()?;
+            }
+            fs::rename(temporary, target)?;
+            Ok(())
+        }
+    }
+
+    fn remove_files(dir: &Path) -> Result<()> {
+        if !dir.exists() {
+            return Ok(());
+        }
+        for entry in fs::read_dir(dir)? {
+            fs::remove_file(entry?.path())?;
+        }
+        Ok(fs::remove_dir(dir)?)
+    }
+}

@@ -1,0 +1,160 @@
+//! Deaths at random moments.
+
+use std::{
+    fmt, hint,
+    time::{Duration, Instant},
+};
+
+use rustix::process::Signal;
+
+use crate::{
+    chance::Chance,
+    marked::Mark,
+    subject::{State, Subject},
+};
+
+/// An endless row of writes by one process; see `operate`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Row {
+    /// Of secrets that are there.
+    Overwrite,
+    /// Of a secret that is not there, and is removed again afterwards.
+    Create,
+    /// The same row; the death comes in the removal.
+    Delete,
+    /// Read-modify-writes.
+    Update,
+    /// Overwrites by the calls of the reference.
+    Naive,
+}
+
+impl Row {
+    /// Ours.
+    pub const OURS: [Self; 4] = [Self::Overwrite, Self::Create, Self::Delete, Self::Update];
+
+    fn step(self) -> &'static str {
+        match self {
+            Self::Overwrite => "set",
+            Self::Create | Self::Delete => "flip",
+            Self::Update => "update",
+            Self::Naive => "naive",
+        }
+    }
+
+    /// What is said before the write in which the death comes.
+    fn awaited(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Delete => "remove",
+            row => row.step(),
+        }
+    }
+}
+
+/// What became of a number of deaths.
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// How many there were.
+    pub deaths: usize,
+    /// How many came between the beginning of a write and its acknowledgement.
+    pub within: usize,
+    /// In how many of these the write had happened.
+    pub happened: usize,
+    /// What was lost, and by which death.
+    pub losses: Vec<String>,
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            deaths,
+            within,
+            happened,
+            losses,
+        } = self;
+        let lost = losses.len();
+        write!(
+            f,
+            "{deaths} deaths, {within} of them within a write, which had happened in {happened}; {lost} losses"
+        )
+    }
+}
+
+/// Starts the row `deaths` times and kills it at a random moment. After each death the secret must
+/// be what the last acknowledged write, or the one under way, made of it; see [`Subject::survives`].
+#[must_use]
+pub fn at_random(subject: &Subject, row: Row, deaths: usize, chance: &mut Chance) -> Figures {
+    let span = duration_of_a_write(subject);
+    let mut figures = Figures::default();
+    for death in 0..deaths {
+        // No two rows have a mark in common.
+        let first = 1 + death as Mark * 1_000_000;
+        let before = match row {
+            Row::Create | Row::Delete => None,
+            _ => Some(first - 1),
+        };
+        subject.put(before);
+        let id = subject.id();
+        let step = format!("{}:{id}:{first}..", row.step());
+        let running = subject.operate([step]).start();
+        // Not the first write of the process, which is slower than others.
+        running.wait_for(&format!("begin {} {}\n", row.awaited(), first + 2));
+        wait(span.mul_f64(chance.within(0..1_000) as f64 / 1_000.0));
+        running.signal(Signal::KILL);
+        let said = running.end().out();
+        let (last, next) = history(&said, before);
+        let allowed: Vec<State> = [last].into_iter().chain(next).collect();
+        figures.deaths += 1;
+        figures.within += usize::from(next.is_some());
+        match subject.survives(&allowed) {
+            Ok(found) => figures.happened += usize::from(next == Some(found)),
+            Err(loss) => figures.losses.push(format!("{row:?} {death}: {loss}")),
+        }
+    }
+    eprintln!("{row:?}: {figures}");
+    figures
+}
+
+/// What was acknowledged last, and what the write under way, if any, makes of it.
+fn history(said: &str, before: State) -> (State, Option<State>) {
+    let mut last = before;
+    let mut next = None;
+    for line in said.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [word, kind, mark] = words[..] else {
+            panic!("operate said {line:?}");
+        };
+        let state = match kind {
+            "remove" => None,
+            _ => Some(mark.parse().expect("a mark")),
+        };
+        match word {
+            "begin" => next = Some(state),
+            _ => (last, next) = (state, None),
+        }
+    }
+    (last, next)
+}
+
+/// Long enough to reach the end of a write, and the next ones.
+fn duration_of_a_write(subject: &Subject) -> Duration {
+    subject.put(Some(1));
+    let store = subject.open();
+    let mut times: Vec<Duration> = (0..9)
+        .map(|mark| {
+            let start = Instant::now();
+            crate::subject::put(&store, subject.id(), Some(mark));
+            start.elapsed()
+        })
+        .collect();
+    times.sort();
+    times[times.len() / 2].mul_f64(3.0)
+}
+
+/// Chooses the moment. Nothing depends on how well.
+fn wait(time: Duration) {
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        hint::spin_loop();
+    }
+}

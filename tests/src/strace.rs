@@ -1,0 +1,109 @@
+//! Programs under strace(1): every system call of theirs recorded, or one of them tampered with.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
+
+use crate::{Output, Program, Sandbox, calls::Call, tools};
+
+/// Runs the program with these expressions for `strace -e`, such as `inject=fsync:error=EIO:when=2`.
+/// Nothing is stopped but the calls that they name. Ends as the program ends; the second text is
+/// these calls, with the paths of descriptors.
+///
+/// # Panics
+/// strace cannot be run.
+#[must_use]
+pub fn tampered(sandbox: &Sandbox, program: Program, expressions: &[String]) -> (Output, String) {
+    let named = |expression: &String| {
+        let name = expression.strip_prefix("inject=")?.split(':').next()?;
+        Some(name.to_owned())
+    };
+    let named: BTreeSet<String> = expressions.iter().filter_map(named).collect();
+    let named: Vec<String> = named.into_iter().collect();
+    let file = tempfile::NamedTempFile::new_in(sandbox.path()).expect("a temporary file");
+    let mut front = strace(&["-f", "-qq", "-y", "--seccomp-bpf", "-o"]);
+    front.push(file.path().display().to_string());
+    front.extend(["-e".into(), format!("trace={}", named.join(","))]);
+    front.extend(expressions.iter().flat_map(|e| ["-e".into(), e.clone()]));
+    let output = program.behind(front).run();
+    let trace = fs::read(file.path()).expect("what strace wrote");
+    (output, String::from_utf8_lossy(&trace).into_owned())
+}
+
+/// How strace marks a call that it has tampered with.
+pub const INJECTED: &str = "(INJECTED)";
+
+fn strace(options: &[&str]) -> Vec<String> {
+    let strace = tools::need("strace", "strace").display().to_string();
+    let options = options.iter().map(|option| String::from(*option));
+    [strace].into_iter().chain(options).collect()
+}
+
+/// The calls of the one thread that touches files, in order, with all they wrote. Those that name
+/// no file and no descriptor are left out.
+///
+/// # Panics
+/// The program fails, or a second thread touches files.
+#[must_use]
+pub fn record(sandbox: &Sandbox, program: Program, expressions: &[String]) -> Vec<Call> {
+    let dir = tempfile::tempdir_in(sandbox.path()).expect("a temporary directory");
+    let output = dir.path().join("calls").display().to_string();
+    let mut front = strace(&["-ff", "-qq", "-xx", "-s", "1000000", "-o", &output]);
+    front.extend(["-e".into(), "trace=%file,%desc,exit_group".into()]);
+    front.extend(expressions.iter().flat_map(|e| ["-e".into(), e.clone()]));
+    program.behind(front).run().succeeds();
+    let threads = fs::read_dir(dir.path()).expect("what strace wrote");
+    let mut main = None;
+    for thread in threads {
+        let text = fs::read_to_string(thread.expect("an entry").path()).expect("text");
+        let calls: Vec<Call> = text.lines().filter_map(Call::parse).collect();
+        if calls.iter().any(|call| call.name == "execve") {
+            main = Some(calls);
+        } else {
+            let files = calls.iter().find(|call| call.name != "mmap");
+            assert_eq!(files, None, "another thread touches files");
+        }
+    }
+    main.expect("the program's first thread")
+}
+
+/// Which system calls a program makes, and how many of each before it first names `path`.
+///
+/// # Panics
+/// The program fails.
+#[must_use]
+pub fn census(sandbox: &Sandbox, program: Program, path: &str) -> BTreeMap<String, usize> {
+    let dir = tempfile::tempdir_in(sandbox.path()).expect("a temporary directory");
+    let output = dir.path().join("calls").display().to_string();
+    let front = strace(&["-f", "-qq", "-s", "4096", "-o", &output]);
+    program.behind(front).run().succeeds();
+    let text = fs::read(&output).expect("what strace wrote");
+    let text = String::from_utf8_lossy(&text);
+    let mut before = BTreeMap::new();
+    let mut all = BTreeSet::new();
+    let mut reached = false;
+    for line in text.lines() {
+        // PID NAME(…
+        let Some((name, rest)) = line.split_once('(') else {
+            continue;
+        };
+        let name = name.rsplit(' ').next().unwrap_or_default();
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            continue;
+        }
+        // The program's own path, and its arguments, name it too.
+        reached = reached || (name != "execve" && rest.contains(path));
+        all.insert(name.to_owned());
+        if !reached {
+            *before.entry(name.to_owned()).or_insert(0) += 1;
+        }
+    }
+    assert!(reached, "{path} is never named");
+    all.into_iter()
+        .map(|name| {
+            let count = before.get(&name).copied().unwrap_or(0);
+            (name, count)
+        })
+        .collect()
+}

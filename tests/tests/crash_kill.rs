@@ -1,0 +1,50 @@
+//! `kill -9` at random moments loses nothing.
+//!
+//! `POSIXAGE_LONG=1` makes it 10,000 deaths instead of 200.
+
+use posixage_tests::{
+    chance::Chance,
+    kill::{Row, at_random},
+    subject::Subject,
+};
+
+fn deaths() -> usize {
+    match posixage_tests::long() {
+        true => 10_000,
+        false => 200,
+    }
+}
+
+fn survives(row: Row) {
+    let deaths = deaths() / Row::OURS.len();
+    let figures = at_random(&Subject::new(), row, deaths, &mut Chance::new());
+    assert!(figures.losses.is_empty(), "{:#?}", figures.losses);
+    // Otherwise the moments were not what they are meant to be.
+    assert!(figures.within >= deaths / 4, "{figures:?}");
+}
+
+#[test]
+fn a_kill_in_an_overwrite_leaves_the_old_value_or_the_new_one() {
+    survives(Row::Overwrite);
+}
+
+#[test]
+fn a_kill_in_a_creation_leaves_nothing_or_the_whole_secret() {
+    survives(Row::Create);
+}
+
+#[test]
+fn a_kill_in_a_removal_leaves_the_whole_secret_or_nothing() {
+    survives(Row::Delete);
+}
+
+#[test]
+fn a_kill_in_an_update_leaves_the_old_value_or_the_new_one() {
+    survives(Row::Update);
+}
+
+#[test]
+fn the_reference_s_order_of_calls_loses_secrets_here() {
+    let figures = at_random(&Subject::new(), Row::Naive, 50, &mut Chance::new());
+    assert!(figures.losses.len() >= 5, "{figures:?}");
+}
