@@ -2,6 +2,8 @@
 
 use std::{env, path::PathBuf};
 
+use crate::Program;
+
 /// Where `program` is.
 ///
 /// # Panics
@@ -25,4 +27,20 @@ pub fn left_out(what: &str) {
 #[must_use]
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+/// Whether this process may mount file systems that nobody else sees: root may, unless it is that
+/// of a container.
+#[must_use]
+pub fn may_mount() -> bool {
+    let unshare = Program::new(need("unshare", "util-linux"));
+    is_root() && unshare.args(["-m", "true"]).run().status.success()
+}
+
+/// Whether this process may trace one that has closed its memory to others of its user.
+#[must_use]
+pub fn may_trace() -> bool {
+    let strace = Program::new(need("strace", "strace"));
+    let strace = strace.args(["-e", "trace=none", "-o", "/dev/null", "true"]);
+    is_root() && strace.run().status.success()
 }
