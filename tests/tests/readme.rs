@@ -15,9 +15,12 @@ fn blocks() -> Vec<String> {
 fn the_setup_works_word_for_word_in_a_fresh_clone_with_an_empty_home() {
     let sandbox = Sandbox::new();
     let clone = sandbox.path().join("clone");
-    let git = sandbox.program(tools::need("git", "git"));
-    // Of whoever the repository belongs to.
-    git.args(["-c", "safe.directory=*", "clone", "--quiet", "--no-local"])
+    // The repository may belong to somebody else than who runs the tests.
+    let settings = sandbox.file("gitconfig", "[safe]\n\tdirectory = *\n");
+    sandbox
+        .program(tools::need("git", "git"))
+        .env("GIT_CONFIG_GLOBAL", settings)
+        .args(["clone", "--quiet", "--no-local"])
         .args([&binary::workspace(), &clone])
         .run()
         .succeeds();
