@@ -22,8 +22,12 @@ pub fn tampered(sandbox: &Sandbox, program: Program, expressions: &[String]) -> 
     let named: BTreeSet<String> = expressions.iter().filter_map(named).collect();
     let named: Vec<String> = named.into_iter().collect();
     let file = tempfile::NamedTempFile::new_in(sandbox.path()).expect("a temporary file");
-    let mut front = strace(&["-f", "-qq", "-y", "--seccomp-bpf", "-o"]);
+    let mut front = strace(&["-f", "-qq", "-y", "-o"]);
     front.push(file.path().display().to_string());
+    // Five times as fast; but a signal that is injected is lost then.
+    if !expressions.iter().any(|e| e.contains(":signal=")) {
+        front.push("--seccomp-bpf".into());
+    }
     front.extend(["-e".into(), format!("trace={}", named.join(","))]);
     front.extend(expressions.iter().flat_map(|e| ["-e".into(), e.clone()]));
     let output = program.behind(front).run();
