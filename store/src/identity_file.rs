@@ -1,7 +1,7 @@
 //! Files that hold private keys: age identities and SSH keys, in the clear or behind a passphrase.
 
 use std::{
-    fs::{self, File, OpenOptions, Permissions},
+    fs::{self, OpenOptions, Permissions},
     io::{self, Read, Write},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::Path,
@@ -85,10 +85,11 @@ pub fn create_identity_file(path: &Path) -> Result<bool, KeyError> {
 }
 
 fn create(path: &Path) -> io::Result<bool> {
-    if path.try_exists()? {
-        return Ok(false);
-    }
     let dir = private_file::parent(path);
+    if path.try_exists()? {
+        // Whoever made it may have died before it was on disk, and secrets will depend on it now.
+        return private_file::sync_dir(dir).map(|()| false);
+    }
     private_file::create_dirs(dir)?;
     let identity = age::x25519::Identity::generate();
     let public = identity.to_public().to_string();
@@ -123,11 +124,12 @@ fn create(path: &Path) -> io::Result<bool> {
         // A link, unlike a rename, never replaces a key that somebody else has just made.
         .and_then(|()| fs::hard_link(&temporary, path));
     fs::remove_file(&temporary)?;
-    match linked {
-        Ok(()) => File::open(dir)?.sync_all().map(|()| true),
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(e) => Err(e),
-    }
+    let made = match linked {
+        Ok(()) => true,
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => false,
+        Err(e) => return Err(e),
+    };
+    private_file::sync_dir(dir).map(|()| made)
 }
 
 fn parse_age(text: &str, path: &Path) -> Result<Vec<Identity>, KeyError> {

@@ -1,6 +1,6 @@
 //! Making a store.
 
-use std::{fs::File, path::Path};
+use std::path::Path;
 
 use posixage_lock::{LockFile, Mode, Wait};
 
@@ -56,13 +56,5 @@ impl Store {
 }
 
 fn make_root(path: &Path) -> Result<(), Error> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let fails = |e| Error::io("make directory", path, e);
-    private_file::create_dirs(path).map_err(fails)?;
-    let parent = private_file::parent(path);
-    File::open(parent)
-        .and_then(|dir| dir.sync_all())
-        .map_err(fails)
+    private_file::create_dirs(path).map_err(|e| Error::io("make directory", path, e))
 }

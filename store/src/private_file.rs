@@ -60,16 +60,32 @@ pub(crate) fn parent(path: &Path) -> &Path {
 
 /// Makes a directory and those that lead to it, as far as they are not there: each for its owner
 /// alone, whatever the umask takes away.
+///
+/// All of them are on disk when this returns. That goes for one that is there already too: somebody
+/// may have made it just now, and died before it was. Those above it were by then.
 pub(crate) fn create_dirs(path: &Path) -> io::Result<()> {
+    let above = parent(path);
     if path.is_dir() {
-        return Ok(());
+        return sync_dir(above);
     }
-    create_dirs(parent(path))?;
+    create_dirs(above)?;
     match DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => fs::set_permissions(path, Permissions::from_mode(0o700)),
+        Ok(()) => fs::set_permissions(path, Permissions::from_mode(0o700))?,
         // Somebody else was faster; or it is no directory.
-        Err(e) if e.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-        Err(e) if e.kind() == ErrorKind::AlreadyExists => Err(ErrorKind::NotADirectory.into()),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists && path.is_dir() => {}
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+            return Err(ErrorKind::NotADirectory.into());
+        }
+        Err(e) => return Err(e),
+    }
+    sync_dir(above)
+}
+
+/// Brings a directory's entries to disk, if it may be read: in another nobody can.
+pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
+    match File::open(path) {
+        Ok(dir) => dir.sync_all(),
+        Err(e) if e.kind() == ErrorKind::PermissionDenied => Ok(()),
         Err(e) => Err(e),
     }
 }

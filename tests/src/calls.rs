@@ -18,7 +18,8 @@ impl Call {
     /// The line is not understood.
     #[must_use]
     pub fn parse(line: &str) -> Option<Self> {
-        if line.starts_with(['+', '-']) {
+        // Ends, signals, and a call that did not return because the program was killed before it.
+        if line.starts_with(['+', '-']) || line.ends_with("<unfinished ...>") {
             return None;
         }
         let understood = || {

@@ -41,12 +41,15 @@ impl Row {
         }
     }
 
-    /// What is said before the write in which the death comes.
-    fn awaited(self) -> &'static str {
+    /// What is said before the write in which the death may first come. Not the first write of the
+    /// process, which is slower than others.
+    fn awaited(self, first: Mark) -> String {
+        let third = first + 2;
         match self {
-            Self::Create => "create",
-            Self::Delete => "remove",
-            row => row.step(),
+            Self::Create => format!("begin create {third}\n"),
+            Self::Delete => format!("begin remove {third}\n"),
+            Self::Naive => format!("ok naive {first}\n"),
+            row => format!("begin {} {third}\n", row.step()),
         }
     }
 }
@@ -84,7 +87,7 @@ impl fmt::Display for Figures {
 /// be what the last acknowledged write, or the one under way, made of it; see [`Subject::survives`].
 #[must_use]
 pub fn at_random(subject: &Subject, row: Row, deaths: usize, chance: &mut Chance) -> Figures {
-    let span = duration_of_a_write(subject);
+    let span = duration_of_a_write(subject).mul_f64(3.0);
     let mut figures = Figures::default();
     for death in 0..deaths {
         // No two rows have a mark in common.
@@ -97,8 +100,7 @@ pub fn at_random(subject: &Subject, row: Row, deaths: usize, chance: &mut Chance
         let id = subject.id();
         let step = format!("{}:{id}:{first}..", row.step());
         let running = subject.operate([step]).start();
-        // Not the first write of the process, which is slower than others.
-        running.wait_for(&format!("begin {} {}\n", row.awaited(), first + 2));
+        running.wait_for(&row.awaited(first));
         wait(span.mul_f64(chance.within(0..1_000) as f64 / 1_000.0));
         running.signal(Signal::KILL);
         let said = running.end().out();
@@ -136,7 +138,6 @@ fn history(said: &str, before: State) -> (State, Option<State>) {
     (last, next)
 }
 
-/// Long enough to reach the end of a write, and the next ones.
 fn duration_of_a_write(subject: &Subject) -> Duration {
     subject.put(Some(1));
     let store = subject.open();
@@ -148,7 +149,7 @@ fn duration_of_a_write(subject: &Subject) -> Duration {
         })
         .collect();
     times.sort();
-    times[times.len() / 2].mul_f64(3.0)
+    times[times.len() / 2]
 }
 
 /// Chooses the moment. Nothing depends on how well.

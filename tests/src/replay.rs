@@ -14,14 +14,13 @@ use crate::{
 };
 
 /// Calls that change nothing that a power cut could undo. Modes and times are not followed.
-const WITHOUT_EFFECT: [&str; 34] = [
+const WITHOUT_EFFECT: [&str; 33] = [
     "access",
     "chmod",
     "epoll_create1",
     "epoll_ctl",
     "epoll_wait",
     "eventfd2",
-    "execve",
     "faccessat",
     "faccessat2",
     "fchmod",
@@ -102,6 +101,7 @@ impl Replay {
 
     fn call(&mut self, call: &Call) {
         match call.name.as_str() {
+            "execve" => self.open.clear(),
             "open" => self.open(call, None, 0),
             "openat" => self.open(call, call.descriptor(0), 1),
             "fcntl" if call.args[1].starts_with("F_DUPFD") => {
@@ -140,7 +140,9 @@ impl Replay {
     }
 
     fn open(&mut self, call: &Call, dir: Option<i64>, path: usize) {
+        let fd = call.returned.expect("a descriptor");
         let Some((dir, name)) = self.place(call, dir, path) else {
+            self.open.remove(&fd);
             return;
         };
         let flags = path + 1;
@@ -162,7 +164,6 @@ impl Replay {
             }]);
             node
         });
-        let fd = call.returned.expect("a descriptor");
         self.open.insert(fd, Open { node, offset: 0 });
     }
 

@@ -46,5 +46,7 @@ fn a_kill_in_an_update_leaves_the_old_value_or_the_new_one() {
 #[test]
 fn the_reference_s_order_of_calls_loses_secrets_here() {
     let figures = at_random(&Subject::new(), Row::Naive, 50, &mut Chance::new());
-    assert!(figures.losses.len() >= 5, "{figures:?}");
+    let lost = |loss: &&String| loss.contains("found None") || loss.contains("damaged");
+    let losses = figures.losses.iter().filter(lost).count();
+    assert!(losses >= 5, "{figures:?}");
 }

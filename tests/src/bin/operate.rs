@@ -4,7 +4,8 @@
 //! `operate STORE IDENTITY STEP…`, a step being `set:ID:MARK`, `create:ID:MARK`, `update:ID:MARK`,
 //! `remove:ID`, or `naive:ID:MARK`, which makes the calls of the reference in their order. With
 //! `MARK..` in the place of the mark the step is repeated for ever, with marks that count up from
-//! there; `flip:ID:MARK..` creates and removes in turn.
+//! there; `flip:ID:MARK..` creates and removes in turn, and `naive` keeps its mark, since what it writes
+//! is encrypted beforehand.
 //!
 //! Each step prints `begin STEP` before its first system call in the store, and `ok STEP` when the
 //! library has returned `Ok`.
@@ -53,6 +54,14 @@ fn steps() -> Result<()> {
             run(&store, kind, &id, mark.parse().unwrap_or_default())?;
             continue;
         };
+        if kind == "naive" {
+            let prepared = naive::Prepared::new(&store, &id, first.parse()?)?;
+            loop {
+                say(&format!("begin naive {first}\n"));
+                prepared.write()?;
+                say(&format!("ok naive {first}\n"));
+            }
+        }
         for mark in first.parse()?.. {
             match kind {
                 "flip" => {
@@ -83,7 +92,7 @@ fn run(store: &Store, kind: &str, id: &Id, mark: Mark) -> Result<()> {
             }
             Ok(Change::Set(secret))
         })?,
-        "naive" => naive.map_or(Ok(()), naive::Prepared::write)?,
+        "naive" => naive.map_or(Ok(()), |prepared| prepared.write())?,
         kind => return Err(format!("no step {kind}").into()),
     }
     say(&format!("ok {kind} {mark}\n"));
@@ -138,7 +147,7 @@ mod naive {
             clippy::disallowed_methods,
             reason = "that is what the control is about"
         )]
-        pub(crate) fn write(self) -> Result<()> {
+        pub(crate) fn write(&self) -> Result<()> {
             let target = self.root.join(&self.name);
             remove_files(&target)?;
             let temporary = self.root.join(".posixage.naive");
@@ -146,14 +155,14 @@ mod naive {
                 remove_files(&temporary)?;
             }
             make_dir(&temporary);
-            for (name, content) in self.files {
+            for (name, content) in &self.files {
                 let mut options = fs::OpenOptions::new();
                 std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
                 let mut file: File = options
                     .write(true)
                     .create_new(true)
                     .open(temporary.join(name))?;
-                file.write_all(&content)?;
+                file.write_all(content)?;
                 file.sync_all()?;
             }
             fs::rename(temporary, target)?;
