@@ -1,0 +1,105 @@
+//! Claim: where the system refuses files, threads or output, there is an error and no harm.
+
+use posixage_tests::{Program, Sandbox, shape, tools};
+
+fn limited(program: Program, limit: &str) -> Program {
+    let prlimit = tools::need("prlimit", "util-linux");
+    program.behind([prlimit.as_os_str(), limit.as_ref(), "--".as_ref()])
+}
+
+#[test]
+fn too_few_files_are_an_error_and_the_old_value_stays() {
+    let sandbox = Sandbox::new().initialised();
+    sandbox.set("x", "old");
+    let (mut refused, mut done) = (0, 0);
+    // Fewer than the loader and the standard streams take are not ours to answer for.
+    for limit in 4..24 {
+        let set = sandbox.posixage(["set", "--force", "x=new"]);
+        let set = limited(set, &format!("--nofile={limit}")).run();
+        if set.status.success() {
+            done += 1;
+            assert_eq!(sandbox.get("x"), b"new");
+            sandbox.set("x", "old");
+        } else {
+            refused += 1;
+            set.fails(1).says(["too many open files"]);
+            assert_eq!(sandbox.get("x"), b"old", "{limit}");
+            let ids = sandbox.run(["list"]).succeeds_silently().out();
+            assert_eq!(ids, "x\n", "{limit}");
+        }
+    }
+    assert!(refused > 0 && done > 0, "{refused} {done}");
+    shape::assert_store(&sandbox.store(), ["x"]);
+}
+
+#[test]
+fn a_file_that_may_not_grow_leaves_the_old_value() {
+    let sandbox = Sandbox::new().initialised();
+    sandbox.set("x", "old");
+    let set = sandbox
+        .posixage(["set", "--force", "x"])
+        .input(vec![b'v'; 100_000]);
+    let set = limited(set, "--fsize=1000").run();
+    assert!(!set.status.success(), "{set:?}");
+    assert_eq!(sandbox.get("x"), b"old");
+    assert_eq!(sandbox.run(["list"]).succeeds_silently().out(), "x\n");
+    // The next one clears away what it left, if anything.
+    sandbox.set("y", "value");
+    shape::assert_store(&sandbox.store(), ["x", "y"]);
+}
+
+#[test]
+fn without_threads_it_works_or_says_why_not() {
+    // Root is not bound by this limit.
+    let sandbox = Sandbox::ordinary().initialised();
+    sandbox.set("x", "old");
+    let run = |args: &[&str]| limited(sandbox.posixage(args).input("new"), "--nproc=0").run();
+    let get = run(&["get", "x"]);
+    if get.status.success() {
+        assert_eq!(get.out(), "old");
+    } else {
+        get.fails(1);
+    }
+    let set = run(&["set", "--force", "x"]);
+    if set.status.success() {
+        assert_eq!(sandbox.get("x"), b"new");
+    } else {
+        set.fails(1);
+        assert_eq!(sandbox.get("x"), b"old");
+    }
+    shape::assert_store(&sandbox.store(), ["x"]);
+}
+
+#[test]
+fn without_proc_it_works() {
+    if !tools::may_mount() {
+        tools::left_out("a machine without /proc, which takes root to make");
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let script = r#"
+        mount -t tmpfs none /proc && "$@" set x=value && "$@" get x && "$@" list &&
+        "$@" lock -- "$@" status >/dev/null && "$@" lock -- "$@" list --lock-timeout 0
+    "#;
+    let unshare = tools::need("unshare", "util-linux");
+    let posixage = sandbox.posixage([""; 0]).in_shell(script);
+    let output = posixage.behind([unshare.as_os_str(), "-m".as_ref()]).run();
+    // The holder cannot be named then, but that there is one can be said.
+    assert_eq!(output.out(), "valuex\n", "{output:?}");
+    output.complains(6).says(["lock"]);
+}
+
+#[test]
+fn a_command_under_a_shared_lock_may_read() {
+    let sandbox = Sandbox::new().initialised();
+    sandbox.set("x", "value");
+    let script = r#""$0" lock --shared -- "$0" get x --lock-timeout 0"#;
+    let nested = sandbox.posixage([""; 0]).behind(["sh", "-c", script]).run();
+    assert_eq!(nested.succeeds_silently().out(), "value");
+    let script = r#""$0" lock -- "$0" get x --lock-timeout 0"#;
+    sandbox
+        .posixage([""; 0])
+        .behind(["sh", "-c", script])
+        .run()
+        .fails(6);
+}
