@@ -129,7 +129,8 @@ fn restore_on_signal(tty: &File) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT])?;
     std::thread::spawn(move || {
         for signal in signals.forever() {
-            let _ = tcsetattr(&tty, OptionalActions::Now, &before);
+            // What was typed and not read yet is not for the shell to show.
+            let _ = tcsetattr(&tty, OptionalActions::Flush, &before);
             let _ = (&tty).write_all(b"\n");
             let _ = emulate_default_handler(signal);
         }

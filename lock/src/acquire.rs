@@ -139,15 +139,19 @@ impl<'a, S: System> Contender<'a, S> {
             system.keep_beating();
         }
         // I2, same inode: the lock counts only on the file that others will find at the path.
-        // Otherwise somebody who replaced it in the meantime locks the new one beside us.
-        match system.stat_at(LOCK_NAME) {
-            Ok(stat) if stat.id == id => return Ok(Some(hold)),
-            // Removed or replaced: the other way round is no error, either.
-            Ok(_) | Err(Errno::NOENT) => {}
-            Err(errno) => {
+        // Otherwise somebody who replaced it in the meantime locks the new one beside us. That it
+        // is gone altogether is no error: somebody removed it, and we make a new one.
+        let is_current = match self.current(id) {
+            Ok(current) => current.is_some(),
+            Err(error) => {
                 let _ = hold.release();
-                return Err(self.failed("stat", errno));
+                return Err(error);
             }
+        };
+        // Whoever was slow on the way begins again. Otherwise its lock would count as lost before
+        // the heart's first beat.
+        if is_current && hold.is_fresh() {
+            return Ok(Some(hold));
         }
         hold.release().map_err(|errno| self.flock_failed(errno))?;
         Ok(None)

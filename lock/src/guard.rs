@@ -70,6 +70,11 @@ impl Guard {
             .map_err(|errno| self.failed("unlock", errno.into()))
     }
 
+    #[cfg(test)]
+    pub(crate) fn hold(&self) -> &Hold<Kernel> {
+        &self.hold
+    }
+
     fn failed(&self, op: &'static str, source: io::Error) -> Error {
         Error::Io {
             op,

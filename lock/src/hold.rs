@@ -69,6 +69,15 @@ impl<S: System> Hold<S> {
         }
     }
 
+    /// Whether the last beat is no older than it should be.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.age(self.system.boottime()) <= self.thresholds.heartbeat
+    }
+
+    fn age(&self, now: Duration) -> Duration {
+        now.saturating_sub(Duration::from_nanos(self.beaten.load(Ordering::Acquire)))
+    }
+
     /// I5, the fence: nothing is committed on a lock that others may have taken. Everything is
     /// looked at here and now, so that it does not matter whether the heartbeat's thread has run.
     pub(crate) fn verify(&self) -> std::result::Result<(), Fenced> {
@@ -98,9 +107,8 @@ impl<S: System> Hold<S> {
 
     /// No beat for so long: this process stood still, and others may have taken it for dead.
     fn look_at_clock(&self, now: Duration) -> std::result::Result<(), Fenced> {
-        let beaten = Duration::from_nanos(self.beaten.load(Ordering::Acquire));
         let limit = self.thresholds.lost;
-        if now.saturating_sub(beaten) > limit {
+        if self.age(now) > limit {
             return Err(self.lose(Loss::Stalled { limit }));
         }
         self.loss
@@ -127,8 +135,11 @@ impl<S: System> Hold<S> {
         let Some(locked) = &self.locked else {
             return Ok(());
         };
+        // The heart beats until the lock is gone: however slow this thread is, nobody finds the file
+        // stale while it is locked.
+        let released = self.system.unlock(&locked.file);
         self.system.heart().remove(self);
-        self.system.unlock(&locked.file)
+        released
     }
 }
 

@@ -30,6 +30,8 @@ mod takeover;
 mod wait;
 
 #[cfg(test)]
+mod explore;
+#[cfg(test)]
 mod tests;
 
 use std::{

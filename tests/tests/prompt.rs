@@ -172,7 +172,11 @@ fn an_interrupted_prompt_gives_the_terminal_back_and_writes_nothing() {
                 terminal.answers("value of x", "canary");
             }
             terminal.wait_for_hidden(if answered == 1 { "again" } else { "value of x" });
-            terminal.presses(b"half a cana");
+            if what == "Ctrl-C" {
+                // Only keys come in order: a signal may overtake what was typed before it, and then
+                // the terminal, which is as it was, shows it.
+                terminal.presses(b"half a cana");
+            }
             interrupt(&mut terminal);
             let end = terminal.wait();
             assert_eq!(end.signal(), Some(signal.as_raw()), "{what}: {end:?}");

@@ -1,4 +1,8 @@
-//! The lock on a real kernel, within one process.
+//! The lock on a real kernel.
+
+mod faults;
+mod heartbeat;
+mod processes;
 
 use std::{fs, os::unix::fs::symlink, path::Path, time::Duration};
 

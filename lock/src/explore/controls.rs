@@ -1,0 +1,219 @@
+//! What is broken is found broken: the reference, and ours with one invariant removed at a time.
+
+use super::{
+    ours::{EXCLUSIVE, FENCELESS, Ours},
+    process::{Invariant, Program},
+    reference::{after_its_fix, before_its_fix},
+    search::{Budget, Found, Scenario},
+    world::{LockFileIs, Rules, Violation},
+};
+use crate::Mode;
+
+const AT_ONCE: Budget = Budget {
+    ticks: 0,
+    delays: 0,
+    kills: 0,
+    stops: 0,
+    suspends: 0,
+};
+
+/// Finds the shortest way to a violation that is wanted, and shows it.
+fn find(
+    programs: Vec<Program>,
+    found: LockFileIs,
+    budget: Budget,
+    rules: Rules,
+    wanted: impl Fn(&Violation) -> bool,
+) -> Found {
+    match (Scenario {
+        programs,
+        found,
+        rules,
+        budget,
+    })
+    .exhaust(wanted)
+    {
+        Err(found) => {
+            println!("{found}");
+            *found
+        }
+        Ok(seen) => panic!("nothing found: {seen:?}"),
+    }
+}
+
+fn two_holders(violation: &Violation) -> bool {
+    matches!(violation, Violation::TwoHolders { .. })
+}
+
+fn before() -> Program {
+    before_its_fix(Mode::Exclusive)
+}
+
+fn after() -> Program {
+    after_its_fix(Mode::Exclusive)
+}
+
+#[test]
+fn reference_before_its_fix_locks_an_inode_that_was_just_removed() {
+    find(
+        vec![before(), before(), before()],
+        LockFileIs::Stale,
+        AT_ONCE,
+        Rules::default(),
+        |found| *found == Violation::TwoHolders { unlinked: true },
+    );
+}
+
+#[test]
+fn reference_before_its_fix_loses_its_lock_after_thirty_seconds() {
+    let budget = Budget {
+        ticks: 3,
+        ..AT_ONCE
+    };
+    find(
+        vec![before(), before()],
+        LockFileIs::Fresh,
+        budget,
+        Rules::default(),
+        two_holders,
+    );
+}
+
+#[test]
+fn reference_before_its_fix_fails_when_somebody_else_removed_the_file() {
+    let found = find(
+        vec![before(), before(), before()],
+        LockFileIs::Stale,
+        AT_ONCE,
+        Rules::default(),
+        |found| matches!(found, Violation::SpuriousError(_)),
+    );
+    assert!(found.trace.contains("No such file"));
+}
+
+#[test]
+fn reference_after_its_fix_has_two_holders_when_the_file_is_idle() {
+    find(
+        vec![after(), after()],
+        LockFileIs::Stale,
+        AT_ONCE,
+        Rules::default(),
+        two_holders,
+    );
+}
+
+#[test]
+fn reference_after_its_fix_has_two_holders_when_one_is_stopped() {
+    let budget = Budget {
+        ticks: 4,
+        stops: 1,
+        ..AT_ONCE
+    };
+    find(
+        vec![after(), after()],
+        LockFileIs::Fresh,
+        budget,
+        Rules::default(),
+        two_holders,
+    );
+}
+
+/// The reference as it is now does not fail on a fresh file by itself: what is found above is due to
+/// what it says there.
+#[test]
+fn reference_after_its_fix_is_good_on_a_fresh_file_with_nobody_stopped() {
+    let scenario = Scenario {
+        programs: vec![after(), after()],
+        found: LockFileIs::Fresh,
+        rules: Rules::default(),
+        budget: Budget {
+            ticks: 4,
+            kills: 2,
+            ..AT_ONCE
+        },
+    };
+    scenario
+        .exhaust(|_| true)
+        .unwrap_or_else(|found| panic!("{found}"));
+}
+
+fn without(invariant: Invariant) -> Program {
+    Ours {
+        without: Some(invariant),
+        ..EXCLUSIVE
+    }
+    .program()
+}
+
+#[test]
+fn ours_without_the_touch_before_flock_has_two_holders() {
+    let ours = without(Invariant::TouchBeforeFlock);
+    find(
+        vec![ours, after()],
+        LockFileIs::Stale,
+        AT_ONCE,
+        Rules::default(),
+        two_holders,
+    );
+}
+
+#[test]
+fn ours_without_the_comparison_of_inodes_has_two_holders() {
+    let ours = without(Invariant::SameInode);
+    find(
+        vec![ours, after(), after()],
+        LockFileIs::Stale,
+        AT_ONCE,
+        Rules::default(),
+        |found| *found == Violation::TwoHolders { unlinked: true },
+    );
+}
+
+#[test]
+fn ours_with_a_file_that_is_gone_as_an_error_fails_for_no_reason() {
+    let ours = without(Invariant::GoneIsNoError);
+    find(
+        vec![ours, after(), after()],
+        LockFileIs::Stale,
+        AT_ONCE,
+        Rules::default(),
+        |found| matches!(found, Violation::SpuriousError(_)),
+    );
+}
+
+#[test]
+fn ours_without_the_heartbeat_has_two_holders() {
+    let ours = without(Invariant::Heartbeat);
+    let budget = Budget {
+        ticks: 4,
+        ..AT_ONCE
+    };
+    find(
+        vec![ours, after()],
+        LockFileIs::Fresh,
+        budget,
+        Rules::default(),
+        two_holders,
+    );
+}
+
+#[test]
+fn ours_without_the_fence_commits_on_a_lost_lock() {
+    let rules = Rules {
+        may_overtake_the_stopped: true,
+        ..Rules::default()
+    };
+    let budget = Budget {
+        ticks: 4,
+        stops: 1,
+        ..AT_ONCE
+    };
+    let found = find(
+        vec![FENCELESS.program(), after()],
+        LockFileIs::Fresh,
+        budget,
+        rules,
+        |_| true,
+    );
+    assert_eq!(found.violation, Violation::CommitOnLostLock);
+}

@@ -1,0 +1,353 @@
+//! The lock under test, in every order of events.
+
+use std::{path::Path, rc::Rc, sync::Arc};
+
+use super::{
+    process::{Invariant, Program, Sim, seconds},
+    reference,
+    search::{Budget, Scenario, Seen},
+    world::{Call, LockFileIs, Outcome, Rules, STALE, TICK, Violation},
+};
+use crate::{
+    Mode, Takeover, Wait,
+    acquire::Contender,
+    hold::Hold,
+    wait::{Deadline, Thresholds},
+};
+
+/// The protocol's times in steps of the simulated clock: a beat is due at every step, and who has
+/// stood still for three has lost its lock and is stale.
+const TIMES: Thresholds = Thresholds {
+    heartbeat: seconds(TICK / 2),
+    lost: seconds(2 * TICK),
+    stale: seconds(STALE),
+    look: seconds(TICK),
+    notice: seconds(TICK),
+};
+
+/// A program that takes our lock, and commits if it is exclusive.
+#[derive(Clone, Copy)]
+pub(super) struct Ours {
+    pub(super) mode: Mode,
+    pub(super) wait: Wait,
+    pub(super) takeover: Takeover,
+    pub(super) fence: bool,
+    /// How often it does so.
+    pub(super) rounds: usize,
+    pub(super) without: Option<Invariant>,
+}
+
+pub(super) const EXCLUSIVE: Ours = Ours {
+    mode: Mode::Exclusive,
+    wait: Wait::For(seconds(2 * TICK)),
+    takeover: Takeover::Never,
+    fence: true,
+    rounds: 1,
+    without: None,
+};
+
+pub(super) const SHARED: Ours = Ours {
+    mode: Mode::Shared,
+    ..EXCLUSIVE
+};
+
+impl Ours {
+    pub(super) fn program(self) -> Program {
+        let name = match self.mode {
+            Mode::Exclusive => "ours, exclusive",
+            Mode::Shared => "ours, shared",
+        };
+        let run = move |sim: &Sim| {
+            for _ in 0..self.rounds {
+                match self.hold_once(sim) {
+                    Outcome::Finished => {}
+                    otherwise => return otherwise,
+                }
+            }
+            Outcome::Finished
+        };
+        Program {
+            name,
+            run: Rc::new(run),
+            without: self.without,
+        }
+    }
+
+    fn hold_once(self, sim: &Sim) -> Outcome {
+        #[expect(
+            clippy::arc_with_non_send_sync,
+            reason = "a simulated process has one thread"
+        )]
+        let system = Arc::new(sim.clone());
+        let contender = Contender {
+            system: &system,
+            path: Path::new("lock"),
+            mode: self.mode,
+            takeover: self.takeover,
+            thresholds: TIMES,
+            notice: None,
+            deadline: Deadline::new(self.wait),
+        };
+        let hold = match contender.acquire() {
+            Ok(hold) => Released(hold),
+            Err(error) if error.is_timeout() => return Outcome::TimedOut,
+            Err(error) => return Outcome::Failed(error.to_string()),
+        };
+        sim.ask(Call::Enter(self.mode));
+        sim.ask(Call::Work);
+        if self.mode == Mode::Exclusive {
+            if self.fence && hold.0.verify().is_err() {
+                return Outcome::Fenced;
+            }
+            sim.ask(Call::Commit);
+        }
+        Outcome::Finished
+    }
+}
+
+/// What a guard does.
+struct Released(Arc<Hold<Sim>>);
+
+impl Drop for Released {
+    fn drop(&mut self) {
+        let _ = self.0.release();
+    }
+}
+
+/// For a control.
+pub(super) const FENCELESS: Ours = Ours {
+    fence: false,
+    ..EXCLUSIVE
+};
+
+/// Waits for long enough to see a holder stand still, and takes over.
+const TAKER: Ours = Ours {
+    takeover: Takeover::Stale,
+    wait: Wait::For(seconds(5 * TICK)),
+    ..EXCLUSIVE
+};
+
+const FOUND: [LockFileIs; 3] = [LockFileIs::Missing, LockFileIs::Fresh, LockFileIs::Stale];
+
+/// Kills, and a stop that lasts as long as it likes.
+const STOPPED: Budget = Budget {
+    ticks: 4,
+    delays: 0,
+    kills: 2,
+    stops: 1,
+    suspends: 0,
+};
+
+/// Kills, and somebody who is slow at a bad moment.
+const SLOW: Budget = Budget {
+    ticks: 4,
+    delays: 1,
+    kills: 2,
+    stops: 0,
+    suspends: 0,
+};
+
+/// Two holders are possible once the first stood still; then it must not commit.
+const FENCED: Rules = Rules {
+    may_overtake_the_stopped: true,
+    may_lose_unmoved: false,
+};
+
+/// Finds no violation in any order.
+fn exhaust(programs: &[Program], rules: Rules, budget: Budget) -> Vec<Seen> {
+    FOUND
+        .into_iter()
+        .map(|found| exhaust_from(found, programs, rules, budget))
+        .collect()
+}
+
+fn exhaust_from(found: LockFileIs, programs: &[Program], rules: Rules, budget: Budget) -> Seen {
+    let programs = programs.to_vec();
+    let scenario = Scenario {
+        programs,
+        found,
+        rules,
+        budget,
+    };
+    let seen = scenario
+        .exhaust(|_| true)
+        .unwrap_or_else(|found| panic!("{found}"));
+    println!("{found:?}: {seen:?}");
+    seen
+}
+
+#[test]
+fn two_writers_in_every_order_with_kills_and_stops() {
+    let programs = [EXCLUSIVE.program(), EXCLUSIVE.program()];
+    for seen in exhaust(&programs, Rules::default(), STOPPED) {
+        assert!(seen.finished > 0 && seen.fenced > 0 && seen.timed_out > 0);
+    }
+    exhaust(&programs, Rules::default(), SLOW);
+}
+
+#[test]
+fn a_writer_and_a_reader_in_every_order_with_kills_and_stops() {
+    let programs = [EXCLUSIVE.program(), SHARED.program()];
+    exhaust(&programs, Rules::default(), STOPPED);
+    exhaust(&programs, Rules::default(), SLOW);
+}
+
+/// Nobody waits in vain when nothing is in the way.
+#[test]
+fn two_writers_that_nothing_disturbs_both_get_the_lock() {
+    let undisturbed = Budget {
+        ticks: 1,
+        ..Budget::default()
+    };
+    for seen in exhaust(
+        &[EXCLUSIVE.program(), EXCLUSIVE.program()],
+        Rules::default(),
+        undisturbed,
+    ) {
+        assert_eq!((seen.fenced, seen.timed_out), (0, 0));
+        assert_eq!(seen.finished, 2 * seen.ends);
+    }
+}
+
+#[test]
+fn a_suspended_machine_in_every_order() {
+    let budget = Budget {
+        ticks: 1,
+        kills: 1,
+        suspends: 1,
+        ..Budget::default()
+    };
+    let ours = EXCLUSIVE.program();
+    exhaust(&[ours.clone(), ours.clone()], FENCED, budget);
+    let peer = reference::after_its_fix(Mode::Exclusive);
+    for seen in exhaust(&[ours, peer], FENCED, budget) {
+        assert!(seen.residuals > 0 && seen.fenced > 0);
+    }
+}
+
+#[test]
+fn beside_the_reference_nobody_else_gets_in_while_nobody_is_stopped() {
+    for ours in [EXCLUSIVE, SHARED] {
+        for peer in [Mode::Exclusive, Mode::Shared] {
+            let peer = reference::after_its_fix(peer);
+            exhaust(
+                &[ours.program(), peer],
+                Rules::default(),
+                Budget { kills: 1, ..SLOW },
+            );
+        }
+    }
+}
+
+/// The residual: the reference removes a holder's file that it found stale, while the holder was
+/// stopped. Our fence then keeps the holder from committing.
+#[test]
+fn beside_the_reference_the_residual_is_there_and_the_fence_stops_the_commit() {
+    let programs = [
+        EXCLUSIVE.program(),
+        reference::after_its_fix(Mode::Exclusive),
+    ];
+    let strict = Scenario {
+        programs: programs.to_vec(),
+        found: LockFileIs::Fresh,
+        rules: Rules::default(),
+        budget: STOPPED,
+    };
+    let residual = strict
+        .exhaust(|_| true)
+        .expect_err("the residual is to be found");
+    assert!(matches!(residual.violation, Violation::TwoHolders { .. }));
+    println!("{residual}");
+    for seen in exhaust(&programs, FENCED, STOPPED) {
+        assert!(seen.residuals > 0 && seen.fenced > 0);
+    }
+}
+
+/// The residual's other half: found stale earlier, and removed when the holder has got it anew.
+#[test]
+fn beside_the_reference_a_late_removal_is_stopped_by_the_fence() {
+    let twice = Ours {
+        rounds: 2,
+        ..EXCLUSIVE
+    };
+    let programs = [twice.program(), reference::after_its_fix(Mode::Exclusive)];
+    let budget = Budget {
+        ticks: 3,
+        kills: 0,
+        ..STOPPED
+    };
+    let seen = exhaust_from(LockFileIs::Fresh, &programs, FENCED, budget);
+    assert!(seen.residuals > 0 && seen.fenced > 0);
+}
+
+#[test]
+fn a_takeover_in_every_order_with_a_stop() {
+    let programs = [EXCLUSIVE.program(), TAKER.program()];
+    let budget = Budget {
+        ticks: 5,
+        kills: 0,
+        ..STOPPED
+    };
+    let seen = exhaust_from(LockFileIs::Fresh, &programs, FENCED, budget);
+    assert!(seen.residuals > 0 && seen.takeovers > 0 && seen.fenced > 0);
+}
+
+/// How many random schedules: `POSIXAGE_EXPLORE`, or enough for every day.
+fn schedules() -> usize {
+    let asked = std::env::var("POSIXAGE_EXPLORE").ok();
+    asked.map_or(120_000, |number| {
+        number.parse().expect("POSIXAGE_EXPLORE is a number")
+    })
+}
+
+#[test]
+fn three_and_four_contenders_in_random_orders() {
+    let reader = Ours {
+        wait: TAKER.wait,
+        ..SHARED
+    };
+    let taking_reader = Ours {
+        takeover: Takeover::Stale,
+        ..reader
+    };
+    let busy = Ours {
+        rounds: 2,
+        ..EXCLUSIVE
+    };
+    let casts = [
+        vec![EXCLUSIVE, EXCLUSIVE, SHARED],
+        vec![TAKER, busy, reader],
+        vec![TAKER, TAKER, busy, reader],
+        vec![busy, taking_reader, TAKER, SHARED],
+    ];
+    let budget = Budget {
+        ticks: 12,
+        delays: 2,
+        kills: 2,
+        stops: 2,
+        suspends: 1,
+    };
+    let rules = Rules {
+        may_lose_unmoved: true,
+        ..FENCED
+    };
+    let share = schedules() / (casts.len() * FOUND.len());
+    let mut takeovers = 0;
+    for (number, cast) in casts.iter().enumerate() {
+        for (nuance, found) in FOUND.into_iter().enumerate() {
+            let programs = cast.iter().map(|ours| ours.program()).collect();
+            let seed = 0x9e37_79b9_7f4a_7c15 + (number * FOUND.len() + nuance) as u64;
+            let seen = Scenario {
+                programs,
+                found,
+                rules,
+                budget,
+            }
+            .wander(share, seed);
+            let seen = seen.unwrap_or_else(|found| panic!("seed {seed}: {found}"));
+            println!("{number} {found:?}: {seen:?}");
+            takeovers += seen.takeovers;
+        }
+    }
+    assert!(takeovers > 0);
+}

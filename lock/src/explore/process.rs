@@ -1,0 +1,365 @@
+//! A simulated process: what it asks next, given what it was answered so far.
+
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    rc::Rc,
+    time::Duration,
+};
+
+use rustix::io::Errno;
+
+use super::world::{Answer, Call, Fd, Label, Outcome, Pid, Seconds};
+use crate::{
+    Activity, Holder, Mode, Status,
+    heartbeat::Heart,
+    system::{Access, LOCK_NAME, Name, Result, Stat, System},
+    takeover::SPARE_NAME,
+};
+
+/// What runs in a process, on a [`Sim`].
+#[derive(Clone)]
+pub(super) struct Program {
+    pub(super) name: &'static str,
+    pub(super) run: Rc<dyn Fn(&Sim) -> Outcome>,
+    pub(super) without: Option<Invariant>,
+}
+
+/// An invariant that a control does without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Invariant {
+    /// I1: the touch before flock.
+    TouchBeforeFlock,
+    /// I2: the comparison of inodes.
+    SameInode,
+    /// I2: a file that is gone is no error.
+    GoneIsNoError,
+    /// I4: the heartbeat.
+    Heartbeat,
+}
+
+/// What happened to a process.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Entry {
+    /// Its call was answered.
+    Answer(Answer),
+    /// Its heart's thread woke, while the main thread was about to make a call.
+    Beat,
+}
+
+/// What a process does next.
+#[derive(Debug, Default)]
+pub(super) struct Next {
+    /// What it asks; none when it is over.
+    pub(super) call: Option<Call>,
+    /// It is the heartbeat that asks.
+    pub(super) in_beat: bool,
+    /// There is something to beat for.
+    pub(super) beats: bool,
+}
+
+impl Program {
+    /// Runs the program from its beginning up to the first call that is not on the record.
+    pub(super) fn next(&self, pid: Pid, record: &[Entry]) -> Next {
+        let sim = Sim(Rc::new(Inner {
+            pid,
+            record: record.to_vec(),
+            at: Cell::new(0),
+            halted: Cell::default(),
+            next: RefCell::default(),
+            in_beat: Cell::default(),
+            heart: Heart::new(),
+            pulse: Cell::default(),
+            without: self.without,
+            opened: Cell::default(),
+            locked: Cell::default(),
+        }));
+        let outcome = (self.run)(&sim);
+        if !sim.0.halted.get() {
+            sim.ask(Call::End(outcome));
+        }
+        sim.0.next.take()
+    }
+}
+
+/// The system, seen from a simulated process.
+#[derive(Clone)]
+pub(super) struct Sim(Rc<Inner>);
+
+struct Inner {
+    pid: Pid,
+    record: Vec<Entry>,
+    at: Cell<usize>,
+    /// The record is at its end; nothing that the program still does has any effect.
+    halted: Cell<bool>,
+    next: RefCell<Next>,
+    in_beat: Cell<bool>,
+    heart: Heart<Sim>,
+    /// The reference's heartbeat.
+    pulse: Cell<Option<Fd>>,
+    without: Option<Invariant>,
+    /// What the last fstat said, and whether the file was locked since.
+    opened: Cell<Option<Stat>>,
+    locked: Cell<bool>,
+}
+
+/// An error that no system gives: the record is at its end.
+const HALTED: Errno = Errno::XFULL;
+
+impl Sim {
+    pub(super) fn ask(&self, call: Call) -> Answer {
+        let inner = &*self.0;
+        loop {
+            if inner.halted.get() {
+                return Answer::Failed(HALTED);
+            }
+            let at = inner.at.get();
+            inner.at.set(at + 1);
+            match inner.record.get(at) {
+                Some(Entry::Answer(answer)) => return answer.clone(),
+                Some(Entry::Beat) => {
+                    inner.in_beat.set(true);
+                    match inner.pulse.get() {
+                        Some(fd) => drop(self.ask(Call::Touch(fd))),
+                        None => inner.heart.beat(),
+                    }
+                    inner.in_beat.set(false);
+                }
+                None => {
+                    inner.halted.set(true);
+                    *inner.next.borrow_mut() = Next {
+                        call: Some(call),
+                        in_beat: inner.in_beat.get(),
+                        beats: inner.pulse.get().is_some() || inner.heart.is_beating(),
+                    };
+                    return Answer::Failed(HALTED);
+                }
+            }
+        }
+    }
+
+    pub(super) fn beat_for(&self, file: Option<&File>) {
+        self.0.pulse.set(file.map(|file| file.fd));
+    }
+
+    pub(super) fn nap(&self) {
+        self.ask(Call::Nap(self.boottime().as_secs()));
+    }
+
+    fn try_ask(&self, call: Call) -> Result<Answer> {
+        match self.ask(call) {
+            Answer::Failed(errno) => Err(errno),
+            answer => Ok(answer),
+        }
+    }
+
+    fn file(&self, answer: &Answer) -> Option<File> {
+        match answer {
+            Answer::File(fd) => Some(File {
+                fd: *fd,
+                sim: self.clone(),
+            }),
+            _ => None,
+        }
+    }
+
+    fn do_without(&self, invariant: Invariant) -> bool {
+        self.0.without == Some(invariant)
+    }
+
+    fn time(&self, call: Call) -> Duration {
+        match self.ask(call) {
+            Answer::Time(seconds) => Duration::from_secs(seconds),
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+/// An open file; closes when dropped.
+pub(super) struct File {
+    pub(super) fd: Fd,
+    sim: Sim,
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        self.sim.ask(Call::Close(self.fd));
+    }
+}
+
+pub(super) struct Place(Option<File>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(file) = self.0.take() {
+            file.sim.ask(Call::Leave(file.fd));
+            std::mem::forget(file);
+        }
+    }
+}
+
+impl System for Sim {
+    type File = File;
+    type Place = Place;
+
+    fn open(&self, access: Access) -> Result<File> {
+        self.0.locked.set(false);
+        let answer = self.try_ask(Call::Open(access))?;
+        self.file(&answer).ok_or(HALTED)
+    }
+
+    fn stat(&self, file: &File) -> Result<Stat> {
+        match self.try_ask(Call::Stat(file.fd))? {
+            Answer::Stat(stat) => {
+                self.0.opened.set(Some(stat));
+                Ok(stat)
+            }
+            _ => Err(HALTED),
+        }
+    }
+
+    fn stat_at(&self, name: &Name) -> Result<Stat> {
+        let label = label(name);
+        match self.try_ask(Call::StatAt(label)) {
+            Err(Errno::NOENT) if self.do_without(Invariant::GoneIsNoError) => Err(Errno::IO),
+            Err(Errno::NOENT) | Ok(_)
+                if label == Label::Lock && self.do_without(Invariant::SameInode) =>
+            {
+                self.0.opened.get().ok_or(HALTED)
+            }
+            Err(errno) => Err(errno),
+            Ok(Answer::Stat(stat)) => Ok(stat),
+            Ok(_) => Err(HALTED),
+        }
+    }
+
+    fn touch(&self, file: &File) -> Result<()> {
+        let skip = self.do_without(Invariant::TouchBeforeFlock) && !self.0.locked.get()
+            || self.do_without(Invariant::Heartbeat) && self.0.in_beat.get();
+        if skip {
+            return Ok(());
+        }
+        self.try_ask(Call::Touch(file.fd)).map(drop)
+    }
+
+    fn try_flock(&self, file: &File, mode: Mode) -> Result<bool> {
+        let granted = self.try_ask(Call::TryFlock(file.fd, mode))? == Answer::Flag(true);
+        self.0.locked.set(granted);
+        Ok(granted)
+    }
+
+    fn queue(&self, file: File, mode: Mode) -> Result<Place> {
+        self.try_ask(Call::Queue(file.fd, mode))?;
+        Ok(Place(Some(file)))
+    }
+
+    fn wait(&self, place: &mut Place, until: Duration) -> Result<Option<File>> {
+        let fd = place.0.as_ref().ok_or(HALTED)?.fd;
+        match self.try_ask(Call::Wait(fd, until.as_secs()))? {
+            Answer::Flag(true) => {
+                self.0.locked.set(true);
+                Ok(place.0.take())
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn unlock(&self, file: &File) -> Result<()> {
+        self.try_ask(Call::Unlock(file.fd)).map(drop)
+    }
+
+    fn lock_directory(&self) -> Result<Option<File>> {
+        let answer = self.try_ask(Call::LockDirectory)?;
+        Ok(self.file(&answer))
+    }
+
+    fn create(&self, name: &Name) -> Result<File> {
+        let answer = self.try_ask(Call::Create(label(name)))?;
+        self.file(&answer).ok_or(HALTED)
+    }
+
+    fn exchange(&self, _: &Name, _: &Name) -> Result<()> {
+        self.try_ask(Call::Exchange).map(drop)
+    }
+
+    fn rename(&self, _: &Name, _: &Name) -> Result<()> {
+        self.try_ask(Call::Rename).map(drop)
+    }
+
+    fn remove(&self, name: &Name) -> Result<()> {
+        self.try_ask(Call::Remove(label(name))).map(drop)
+    }
+
+    fn boottime(&self) -> Duration {
+        self.time(Call::Boottime)
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.time(Call::Monotonic)
+    }
+
+    fn pid(&self) -> u32 {
+        self.0.pid as u32
+    }
+
+    fn status(&self) -> Result<Status> {
+        let Answer::Holders(holders) = self.try_ask(Call::Holders)? else {
+            return Err(HALTED);
+        };
+        let holder = |(pid, mode, stopped): (Pid, Mode, bool)| Holder {
+            pid: pid as u32,
+            mode,
+            command: None,
+            state: Some(if stopped {
+                Activity::Stopped
+            } else {
+                Activity::Alive
+            }),
+        };
+        let holders = holders.into_iter().map(holder).collect();
+        Ok(Status {
+            exists: true,
+            holders,
+            ..Status::default()
+        })
+    }
+
+    fn heart(&self) -> &Heart<Self> {
+        &self.0.heart
+    }
+
+    /// The schedule beats.
+    fn keep_beating(&self) {}
+}
+
+fn label(name: &Name) -> Label {
+    assert!(name == LOCK_NAME || name == SPARE_NAME);
+    if name == LOCK_NAME {
+        Label::Lock
+    } else {
+        Label::Spare
+    }
+}
+
+/// What a process says of itself in a trace.
+pub(super) fn letter(pid: Pid) -> char {
+    char::from(b'A' + pid as u8)
+}
+
+impl fmt::Debug for Sim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Sim").field(&letter(self.0.pid)).finish()
+    }
+}
+
+impl fmt::Debug for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fd.fmt(f)
+    }
+}
+
+/// The protocol's times, in steps of the simulated clock: a beat is due at every step, and one that
+/// stood still for three has lost its lock and is stale.
+pub(super) const fn seconds(seconds: Seconds) -> Duration {
+    Duration::from_secs(seconds)
+}

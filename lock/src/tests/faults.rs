@@ -1,0 +1,391 @@
+//! Every system call fails once, in every way that matters: the lock is an error and nothing stays
+//! behind.
+
+use std::{cell::Cell, fs, os::fd::OwnedFd, path::Path, sync::Arc, time::Duration};
+
+use rustix::io::Errno;
+
+use super::{lock_in, root};
+use crate::{
+    Error, FILE_NAME, Mode, Status, Takeover, Wait,
+    acquire::Contender,
+    heartbeat::Heart,
+    hold::{Fenced, Hold},
+    kernel::Kernel,
+    queue::Place,
+    system::{Access, Name, Result, Stat, System},
+};
+
+/// The kernel, with one call that fails.
+#[derive(Debug)]
+struct Faulty {
+    kernel: Kernel,
+    calls: Cell<usize>,
+    /// Which call fails, counted from zero.
+    fails: Option<usize>,
+    /// All calls of this kind fail.
+    refuses: Option<&'static str>,
+    errno: Errno,
+    pid: Cell<u32>,
+    heart: Heart<Faulty>,
+}
+
+impl Faulty {
+    fn new(root: &Path, errno: Errno) -> Self {
+        Self {
+            kernel: Kernel::new(fs::File::open(root).unwrap().into()),
+            calls: Cell::new(0),
+            fails: None,
+            refuses: None,
+            errno,
+            pid: Cell::new(std::process::id()),
+            heart: Heart::new(),
+        }
+    }
+
+    fn call(&self, name: &'static str) -> Result<()> {
+        let number = self.calls.replace(self.calls.get() + 1);
+        let fails = self.fails == Some(number) || self.refuses == Some(name);
+        if fails { Err(self.errno) } else { Ok(()) }
+    }
+}
+
+impl System for Faulty {
+    type File = OwnedFd;
+    type Place = Place;
+
+    fn open(&self, access: Access) -> Result<OwnedFd> {
+        self.call(if access == Access::Create {
+            "create"
+        } else {
+            "open"
+        })?;
+        self.kernel.open(access)
+    }
+    fn stat(&self, file: &OwnedFd) -> Result<Stat> {
+        self.call("stat")?;
+        self.kernel.stat(file)
+    }
+    fn stat_at(&self, name: &Name) -> Result<Stat> {
+        self.call("stat_at")?;
+        self.kernel.stat_at(name)
+    }
+    fn touch(&self, file: &OwnedFd) -> Result<()> {
+        self.call("touch")?;
+        self.kernel.touch(file)
+    }
+    fn try_flock(&self, file: &OwnedFd, mode: Mode) -> Result<bool> {
+        self.call("flock")?;
+        self.kernel.try_flock(file, mode)
+    }
+    fn queue(&self, file: OwnedFd, mode: Mode) -> Result<Place> {
+        self.call("queue")?;
+        self.kernel.queue(file, mode)
+    }
+    fn wait(&self, place: &mut Place, until: Duration) -> Result<Option<OwnedFd>> {
+        self.call("wait")?;
+        self.kernel.wait(place, until)
+    }
+    fn unlock(&self, file: &OwnedFd) -> Result<()> {
+        self.kernel.unlock(file)
+    }
+    fn lock_directory(&self) -> Result<Option<OwnedFd>> {
+        self.call("lock_directory")?;
+        self.kernel.lock_directory()
+    }
+    fn create(&self, name: &Name) -> Result<OwnedFd> {
+        self.call("create")?;
+        self.kernel.create(name)
+    }
+    fn exchange(&self, one: &Name, other: &Name) -> Result<()> {
+        self.call("exchange")?;
+        self.kernel.exchange(one, other)
+    }
+    fn rename(&self, from: &Name, to: &Name) -> Result<()> {
+        self.call("rename")?;
+        self.kernel.rename(from, to)
+    }
+    fn remove(&self, name: &Name) -> Result<()> {
+        self.call("remove")?;
+        self.kernel.remove(name)
+    }
+    fn boottime(&self) -> Duration {
+        self.kernel.boottime()
+    }
+    fn monotonic(&self) -> Duration {
+        self.kernel.monotonic()
+    }
+    fn pid(&self) -> u32 {
+        self.pid.get()
+    }
+    fn status(&self) -> Result<Status> {
+        self.kernel.status()
+    }
+    fn heart(&self) -> &Heart<Self> {
+        &self.heart
+    }
+    fn keep_beating(&self) {}
+}
+
+#[expect(clippy::arc_with_non_send_sync, reason = "one thread")]
+fn acquire(system: Faulty, mode: Mode) -> std::result::Result<Arc<Hold<Faulty>>, Error> {
+    let system = Arc::new(system);
+    Contender::new(
+        &system,
+        Path::new("lock"),
+        mode,
+        Wait::For(Duration::from_millis(50)),
+    )
+    .acquire()
+}
+
+fn names(root: &Path) -> Vec<String> {
+    let entries = fs::read_dir(root).unwrap().flatten();
+    entries
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect()
+}
+
+#[test]
+fn any_call_that_fails_is_an_error_and_leaves_no_lock() {
+    for errno in [Errno::IO, Errno::NOSPC, Errno::DQUOT, Errno::MFILE] {
+        for mode in [Mode::Exclusive, Mode::Shared] {
+            for call in 0.. {
+                let root = root();
+                let system = Faulty {
+                    fails: Some(call),
+                    ..Faulty::new(root.path(), errno)
+                };
+                match acquire(system, mode) {
+                    Ok(hold) => {
+                        assert_eq!(call, 6, "every call of an acquisition has failed once");
+                        hold.release().unwrap();
+                        break;
+                    }
+                    Err(Error::Io { source, .. }) => {
+                        assert_eq!(source.raw_os_error(), Some(errno.raw_os_error()));
+                    }
+                    Err(other) => panic!("{other}"),
+                }
+                drop(
+                    lock_in(root.path())
+                        .acquire(Mode::Exclusive, Wait::Try)
+                        .unwrap(),
+                );
+                assert_eq!(names(root.path()), [FILE_NAME]);
+            }
+        }
+    }
+}
+
+#[test]
+fn any_call_that_fails_while_waiting_leaves_nothing_behind() {
+    let root = root();
+    let lock = lock_in(root.path());
+    for call in 4..7 {
+        let guard = lock.acquire(Mode::Exclusive, Wait::Try).unwrap();
+        let system = Faulty {
+            fails: Some(call),
+            ..Faulty::new(root.path(), Errno::IO)
+        };
+        assert!(acquire(system, Mode::Exclusive).is_err());
+        drop(guard);
+        drop(lock.acquire(Mode::Exclusive, Wait::default()).unwrap());
+    }
+}
+
+/// The error of a call is not the end of a lock that somebody else holds.
+#[test]
+fn any_call_of_a_takeover_that_fails_leaves_one_lock_file() {
+    for call in 0..9 {
+        let root = root();
+        let guard = lock_in(root.path())
+            .acquire(Mode::Exclusive, Wait::Try)
+            .unwrap();
+        let system = Faulty {
+            fails: Some(call),
+            ..Faulty::new(root.path(), Errno::IO)
+        };
+        #[expect(clippy::arc_with_non_send_sync, reason = "one thread")]
+        let system = Arc::new(system);
+        let stale = system.kernel.stat_at(crate::system::LOCK_NAME).unwrap();
+        let contender = Contender {
+            takeover: Takeover::Stale,
+            ..Contender::new(&system, Path::new("lock"), Mode::Exclusive, Wait::Try)
+        };
+        let taken = contender.take_over(&stale);
+        assert!(
+            names(root.path()).contains(&FILE_NAME.into()),
+            "call {call}"
+        );
+        assert_eq!(
+            guard.verify().is_err(),
+            system.kernel.stat_at(crate::system::LOCK_NAME).unwrap().id != stale.id
+        );
+        if let Ok(Some(locked)) = taken {
+            assert!(guard.verify().unwrap_err().is_lost());
+            system.unlock(&locked.file).unwrap();
+        }
+        drop(guard);
+        drop(
+            lock_in(root.path())
+                .acquire(Mode::Exclusive, Wait::Try)
+                .unwrap(),
+        );
+    }
+}
+
+#[test]
+fn a_file_system_without_flock_is_an_error_that_says_so() {
+    for errno in [Errno::NOLCK, Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL] {
+        let root = root();
+        let system = Faulty {
+            refuses: Some("flock"),
+            ..Faulty::new(root.path(), errno)
+        };
+        let error = acquire(system, Mode::Exclusive).unwrap_err();
+        assert!(matches!(error, Error::Unsupported { call: "flock", .. }));
+        assert!(
+            error
+                .to_string()
+                .contains("the file system does not support flock"),
+            "{error}"
+        );
+        assert!(error.hint().is_some());
+    }
+}
+
+#[test]
+fn a_file_system_without_exchange_is_an_error_that_says_so() {
+    for errno in [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP, Errno::XDEV] {
+        let root = root();
+        let guard = lock_in(root.path())
+            .acquire(Mode::Exclusive, Wait::Try)
+            .unwrap();
+        #[expect(clippy::arc_with_non_send_sync, reason = "one thread")]
+        let system = Arc::new(Faulty {
+            refuses: Some("exchange"),
+            ..Faulty::new(root.path(), errno)
+        });
+        let stale = system.kernel.stat_at(crate::system::LOCK_NAME).unwrap();
+        let contender = Contender::new(&system, Path::new("lock"), Mode::Exclusive, Wait::Try);
+        let error = contender.take_over(&stale).unwrap_err();
+        assert!(error.to_string().contains("RENAME_EXCHANGE"), "{error}");
+        guard.verify().unwrap();
+        assert_eq!(names(root.path()), [FILE_NAME]);
+    }
+}
+
+#[test]
+fn a_store_that_cannot_be_written_can_be_read() {
+    for errno in [Errno::ROFS, Errno::ACCESS, Errno::PERM] {
+        let root = root();
+        let denied = || Faulty {
+            refuses: Some("create"),
+            ..Faulty::new(root.path(), errno)
+        };
+        assert!(matches!(
+            acquire(denied(), Mode::Exclusive),
+            Err(Error::Io { op: "open", .. })
+        ));
+
+        let without = acquire(denied(), Mode::Shared).unwrap();
+        assert!(without.locked.is_none());
+        assert!(without.verify().is_ok());
+        without.release().unwrap();
+        assert!(names(root.path()).is_empty());
+
+        drop(
+            lock_in(root.path())
+                .acquire(Mode::Exclusive, Wait::Try)
+                .unwrap(),
+        );
+        let shared = acquire(denied(), Mode::Shared).unwrap();
+        assert!(shared.locked.as_ref().unwrap().read_only);
+        assert!(
+            lock_in(root.path())
+                .acquire(Mode::Exclusive, Wait::Try)
+                .is_err()
+        );
+        shared.release().unwrap();
+    }
+}
+
+#[test]
+fn a_read_only_lock_file_need_not_be_touched() {
+    let root = root();
+    drop(
+        lock_in(root.path())
+            .acquire(Mode::Exclusive, Wait::Try)
+            .unwrap(),
+    );
+    let system = Faulty::new(root.path(), Errno::ROFS);
+    let file = system.open(Access::ReadOnly).unwrap();
+    let id = system.stat(&file).unwrap().id;
+    let system = Faulty {
+        refuses: Some("touch"),
+        ..system
+    };
+    let mut locked = crate::hold::Locked {
+        file,
+        id,
+        read_only: true,
+    };
+    assert!(crate::hold::touch(&system, &locked).is_ok());
+    locked.read_only = false;
+    assert!(crate::hold::touch(&system, &locked).is_err());
+}
+
+/// A child of fork(2) has a copy of the guard: it must neither believe in it nor release the
+/// parent's lock with it.
+#[test]
+fn a_fork_has_no_lock_and_releases_none() {
+    let root = root();
+    let hold = acquire(Faulty::new(root.path(), Errno::IO), Mode::Exclusive).unwrap();
+    let parent = hold.system.pid.replace(1);
+    assert!(matches!(
+        hold.verify(),
+        Err(Fenced::Lost(crate::Loss::Forked))
+    ));
+    hold.release().unwrap();
+    assert!(
+        lock_in(root.path())
+            .acquire(Mode::Exclusive, Wait::Try)
+            .is_err()
+    );
+    hold.system.pid.set(parent);
+    assert!(hold.verify().is_ok());
+    hold.release().unwrap();
+    drop(
+        lock_in(root.path())
+            .acquire(Mode::Exclusive, Wait::Try)
+            .unwrap(),
+    );
+}
+
+/// What a descendant has open does not hold the lock once its taker released it.
+#[test]
+fn releasing_releases_though_a_child_has_the_descriptor() {
+    use std::{
+        os::fd::AsFd,
+        process::{Command, Stdio},
+    };
+    let root = root();
+    let guard = lock_in(root.path())
+        .acquire(Mode::Exclusive, Wait::Try)
+        .unwrap();
+    let shared = guard.as_fd().try_clone_to_owned().unwrap();
+    let mut child = Command::new("cat")
+        .stdin(Stdio::piped())
+        .stdout(shared)
+        .spawn()
+        .unwrap();
+    drop(guard);
+    drop(
+        lock_in(root.path())
+            .acquire(Mode::Exclusive, Wait::Try)
+            .unwrap(),
+    );
+    drop(child.stdin.take());
+    child.wait().unwrap();
+}

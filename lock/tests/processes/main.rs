@@ -1,0 +1,11 @@
+//! Several processes and one lock, on the real kernel.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod crowds;
+mod delays;
+mod program;
