@@ -46,9 +46,12 @@ impl Sandbox {
         let dir = dir.expect("a temporary directory");
         let mut binary = binary::posixage().to_path_buf();
         if ordinary {
-            // Where the binary was built may be out of that user's reach.
+            // Where the binary was built may be out of that user's reach. Copied by a process of its
+            // own: whatever another thread starts while this one has the copy open for writing
+            // would keep it open, and nobody could execute it.
             let copy = dir.path().join("posixage");
-            fs::copy(&binary, &copy).expect("copy the binary");
+            let cp = Program::new(tools::need("cp", "coreutils"));
+            cp.args([&binary, &copy]).run().succeeds();
             fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).expect("chmod");
             binary = copy;
         }
