@@ -35,7 +35,7 @@ pub fn killed(subject: &Subject, operation: Operation, tampering: &[&str]) -> De
     let store = subject.store().display().to_string();
     let program = operation.program(subject, mark);
     let mut deaths = Deaths::default();
-    for call in strace::census(subject.sandbox(), program, &store).into_keys() {
+    for call in strace::census(subject.sandbox(), program, tampering, &store).into_keys() {
         // One expression for a call would hide the other. What is refused has no effect, so that
         // the deaths before its neighbours are the same.
         if is_tampered(tampering, &call) {
@@ -147,7 +147,7 @@ pub fn failed(subject: &Subject, operation: Operation, tampering: &[&str]) -> (V
     subject.put(operation.before(mark));
     let store = subject.store().display().to_string();
     let program = operation.program(subject, mark);
-    let census = strace::census(subject.sandbox(), program, &store);
+    let census = strace::census(subject.sandbox(), program, tampering, &store);
     let mut failures = 0;
     let mut troubles = Vec::new();
     for (call, errors) in FAILURES {
