@@ -150,9 +150,7 @@ impl System for Kernel {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        let (holders, mut waiters) = proc::contenders(stat.id);
-        // Whoever asks knows that it waits itself.
-        waiters.retain(|pid| *pid != self.pid());
+        let (holders, waiters) = proc::contenders(stat.id);
         Ok(Status {
             exists: true,
             heartbeat_age: Some(now.saturating_sub(stat.mtime)),

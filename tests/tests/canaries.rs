@@ -475,3 +475,30 @@ fn debug_output_of_the_library_shows_no_secret() {
     assert!(shown.contains("Secret") && shown.contains("Password"));
     assert_clean("Debug output", shown.as_bytes(), &canaries);
 }
+
+#[test]
+fn a_value_given_as_a_second_argument_is_not_repeated_in_the_error() {
+    let sandbox = Sandbox::new().initialised();
+    for args in [
+        &["set", "x", "canary"][..],
+        &["set", "x", "--metadata", "k=v", "canary"],
+        &["set", "--secret=canary", "x"],
+    ] {
+        let output = sandbox.run(args);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(!output.err().contains("canary"), "{output:?}");
+    }
+}
+
+#[test]
+fn a_private_key_given_for_a_public_one_is_not_quoted() {
+    let sandbox = Sandbox::new().initialised();
+    let identity = std::fs::read_to_string(sandbox.identity()).unwrap();
+    let key = identity
+        .lines()
+        .find(|l| l.starts_with("AGE-SECRET"))
+        .unwrap();
+    let init = sandbox.run(["init", "--store", "new", "--recipient", key]);
+    assert!(!init.status.success(), "{init:?}");
+    assert!(!init.err().contains(key), "{init:?}");
+}

@@ -146,3 +146,20 @@ fn an_empty_store_is_an_empty_list() {
     assert_eq!(list(&sandbox, &["--tree"]), "");
     assert_eq!(list(&sandbox, &["--long"]), "");
 }
+
+#[test]
+fn metadata_of_others_cannot_draw_on_a_terminal() {
+    let sandbox = Sandbox::new().initialised();
+    let json = serde_json::json!({ "secret": "v", "metadata": { "k": "\u{9b}31m\u{7f}" } });
+    sandbox
+        .posixage(["set", "--json", "x"])
+        .input(json.to_string())
+        .run()
+        .succeeds();
+    let out = sandbox.run(["list", "--long"]).succeeds_silently().out();
+    let controls: Vec<char> = out
+        .chars()
+        .filter(|c| c.is_control() && *c != '\n')
+        .collect();
+    assert!(controls.is_empty(), "{out:?}");
+}

@@ -112,19 +112,28 @@ fn a_wrong_path() {
 #[test]
 fn errors_of_usage_look_like_all_others() {
     let sandbox = Sandbox::new().initialised();
-    for (args, said) in [
-        (&["gte", "x"][..], "'get'"),
-        (&["lst"], "'list'"),
-        (&["get"], "ID"),
-        (&["get", "a", "b"], "'b'"),
-        (&["get", "--jsn", "x"], "--json"),
-        (&["rm"], "ID"),
-        (&["lock"], "CMD"),
-        (&["set"], "ID"),
-        (&["get", "--json", "--metadata", "x"], "--metadata"),
+    for (args, said, hint) in [
+        (&["gte", "x"][..], "gte", "--help"),
+        (&["lst"], "lst", "list"),
+        (&["get"], "ID", "posixage get"),
+        (&["get", "a", "b"], "too many", ""),
+        (&["get", "--jsn", "x"], "--jsn", "--json"),
+        (&["rm"], "ID", "posixage rm"),
+        (&["lock"], "CMD", "posixage lock"),
+        (&["set"], "ID", "posixage set"),
+        (
+            &["get", "--json", "--metadata", "x"],
+            "--metadata",
+            "posixage get",
+        ),
+        (&["get", "x", "--store"], "--store", ""),
+        (&["completions", "tcsh"], "SHELL", ""),
     ] {
         let output = sandbox.run(args).fails(2).says([said]);
-        assert!(output.err().contains("--help"), "{output:?}");
+        assert!(
+            hint.is_empty() || output.hint().contains(hint),
+            "{output:?}"
+        );
     }
 }
 

@@ -344,3 +344,16 @@ fn a_value_is_printed_with_a_newline_on_a_terminal_only() {
     assert_eq!(sandbox.get("x"), b"value");
     assert_eq!(sandbox.get("line"), b"value\n");
 }
+
+#[test]
+fn a_tab_in_a_pasted_value_is_kept_or_refused_but_not_dropped() {
+    let sandbox = Sandbox::new().initialised();
+    let mut terminal = Terminal::start(sandbox.posixage(["set", "x"]));
+    for prompt in ["value of x", "again"] {
+        terminal.wait_for_hidden(prompt);
+        terminal.presses(b"left\tright\n");
+    }
+    if terminal.wait().status.success() {
+        assert_eq!(sandbox.get("x"), b"left\tright");
+    }
+}

@@ -174,6 +174,29 @@ fn of_many_that_replace_the_same_one_each_does_and_the_last_stays() {
 }
 
 #[test]
+fn who_reads_while_it_is_replaced_sees_the_old_value_or_the_new() {
+    let sandbox = Sandbox::new().initialised();
+    let values = ["old".repeat(50_000), "new".repeat(60_000)];
+    sandbox.set("x", values[0].as_str());
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for n in 0..30 {
+                sandbox.set("x", values[n % 2].as_str());
+            }
+        });
+        let mut reads = 0;
+        while !writer.is_finished() || reads == 0 {
+            let value = String::from_utf8(sandbox.get("x")).unwrap();
+            assert!(values.contains(&value), "{} bytes", value.len());
+            assert_eq!(sandbox.run(["list"]).succeeds_silently().out(), "x\n");
+            reads += 1;
+        }
+        writer.join().unwrap();
+    });
+    shape::assert_store(&sandbox.store(), ["x"]);
+}
+
+#[test]
 fn forcing_replaces_the_metadata_too() {
     let sandbox = Sandbox::new().initialised();
     sandbox
@@ -256,4 +279,23 @@ fn one_killed_at_its_input_leaves_nothing() {
     set.end();
     assert_eq!(Snapshot::of(&sandbox.store()), before);
     assert!(fs::read_dir(sandbox.store()).unwrap().count() <= 2);
+}
+
+#[test]
+fn the_hint_can_be_pasted_into_a_shell() {
+    let sandbox = Sandbox::new();
+    let place = sandbox.home().join("my store");
+    let set = sandbox
+        .posixage(["set", "x", "--store"])
+        .arg(&place)
+        .input("v")
+        .run()
+        .fails(1);
+    let hint = set.hint();
+    let command = hint.split_once("posixage ").unwrap().1;
+    let paste = sandbox
+        .posixage([""; 0])
+        .in_shell(&format!(r#""$@" {command}"#));
+    paste.run().succeeds();
+    assert!(place.join(".posixage.toml").is_file(), "{hint}");
 }

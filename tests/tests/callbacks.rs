@@ -1,0 +1,187 @@
+//! Claim: a key that comes from a callback is fetched when it is needed, once, and with no lock held.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use posixage::{
+    Builder, Change, Config, Identity, KeyError, KeySource, KeyType, Password, Pattern, Recipient,
+    Secret, Store,
+    lock::{Mode, Wait},
+};
+
+/// A store for a password, with one secret, `x`.
+struct Place {
+    dir: tempfile::TempDir,
+    calls: Arc<AtomicUsize>,
+}
+
+impl Place {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let place = Self {
+            dir,
+            calls: Arc::default(),
+        };
+        let config = Config {
+            password: true,
+            work_factor: 1,
+            ..Config::default()
+        };
+        Store::init(&place.path(), &config).expect("init");
+        let store = Store::builder(place.path())
+            .identity(password())
+            .open()
+            .expect("open");
+        store.create(&x(), &Secret::new("value")).expect("create");
+        place
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().join("store")
+    }
+
+    /// The password, from somebody who looks whether the store's lock is free, and counts.
+    fn source(&self) -> KeySource<Identity> {
+        let (path, calls) = (self.path(), Arc::clone(&self.calls));
+        KeySource::callback(KeyType::Password, "asked for", move || {
+            assert_free(&path);
+            calls.fetch_add(1, Ordering::Relaxed);
+            Ok(vec![password().into()])
+        })
+    }
+
+    fn builder(&self) -> Builder {
+        Store::builder(self.path())
+    }
+}
+
+fn password() -> Password {
+    Password::new("password").expect("not empty")
+}
+
+fn x() -> posixage::Id {
+    "x".parse().expect("an id")
+}
+
+fn assert_free(store: &Path) {
+    let store = Store::builder(store)
+        .lock_wait(Wait::Try)
+        .open()
+        .expect("open");
+    drop(
+        store
+            .lock(Mode::Exclusive)
+            .expect("the lock is free while a key is fetched"),
+    );
+}
+
+#[test]
+fn is_asked_once_for_all_that_a_handle_does_and_never_under_the_lock() {
+    let place = Place::new();
+    let store = place.builder().identity(place.source()).open().unwrap();
+    store.list(&Pattern::all()).unwrap();
+    store.metadata(&x()).unwrap();
+    assert_eq!(place.calls.load(Ordering::Relaxed), 0, "asked for nothing");
+    assert_eq!(store.get(&x()).unwrap().expose(), b"value");
+    store.set(&x(), &Secret::new("new")).unwrap();
+    store.update(&x(), |_| Ok(Change::Keep)).unwrap();
+    assert_eq!(store.filter(&Pattern::all()).unwrap().count(), 1);
+    assert_eq!(store.get(&x()).unwrap().expose(), b"new");
+    assert_eq!(place.calls.load(Ordering::Relaxed), 1);
+}
+
+type Use = (&'static str, fn(&Store));
+
+#[test]
+fn holds_no_lock_whatever_needs_it_first() {
+    let uses: [Use; 4] = [
+        ("get", |store| drop(store.get(&x()).unwrap())),
+        ("filter", |store| {
+            assert_eq!(store.filter(&Pattern::all()).unwrap().count(), 1)
+        }),
+        ("set", |store| store.set(&x(), &Secret::new("new")).unwrap()),
+        ("update", |store| {
+            store.update(&x(), |_| Ok(Change::Keep)).unwrap()
+        }),
+    ];
+    for (name, needs_it) in uses {
+        let place = Place::new();
+        let store = place.builder().identity(place.source()).open().unwrap();
+        needs_it(&store);
+        assert_eq!(place.calls.load(Ordering::Relaxed), 1, "{name}");
+    }
+}
+
+#[test]
+fn a_recipient_may_come_from_a_callback_too() {
+    let place = Place::new();
+    let path = place.path();
+    let recipient = KeySource::callback(KeyType::Password, "asked for", move || {
+        assert_free(&path);
+        Ok(vec![Recipient::from(password())])
+    });
+    let store = place.builder().recipient(recipient).open().unwrap();
+    store
+        .create(&"y".parse().unwrap(), &Secret::new("value"))
+        .unwrap();
+    let reader = place.builder().identity(password()).open().unwrap();
+    assert_eq!(
+        reader.get(&"y".parse().unwrap()).unwrap().expose(),
+        b"value"
+    );
+}
+
+#[test]
+fn one_that_fails_is_passed_over_and_not_asked_again() {
+    let place = Place::new();
+    let calls = Arc::clone(&place.calls);
+    let fails = KeySource::callback(KeyType::Password, "nobody", move || {
+        calls.fetch_add(1, Ordering::Relaxed);
+        Err(KeyError::Unavailable("nobody is there".into()))
+    });
+    let store = place
+        .builder()
+        .identity(fails)
+        .identity(password())
+        .open()
+        .unwrap();
+    for _ in 0..3 {
+        assert_eq!(store.get(&x()).unwrap().expose(), b"value");
+    }
+    assert_eq!(place.calls.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn one_of_a_type_that_the_secret_lacks_is_not_asked() {
+    let place = Place::new();
+    let calls = Arc::clone(&place.calls);
+    let idle = KeySource::callback(KeyType::Age, "not needed", move || {
+        calls.fetch_add(1, Ordering::Relaxed);
+        Ok(vec![Identity::generate()])
+    });
+    let store = place
+        .builder()
+        .identity(idle)
+        .identity(password())
+        .open()
+        .unwrap();
+    assert_eq!(store.get(&x()).unwrap().expose(), b"value");
+    assert_eq!(place.calls.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn threads_that_need_it_at_once_share_one_answer() {
+    let place = Place::new();
+    let store = place.builder().identity(place.source()).open().unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| assert_eq!(store.get(&x()).unwrap().expose(), b"value"));
+        }
+    });
+    assert_eq!(place.calls.load(Ordering::Relaxed), 1);
+}

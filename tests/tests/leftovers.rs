@@ -1,0 +1,126 @@
+//! Claim: what a writer that died left behind is cleared away by the next one, and what a living
+//! one is at work on is not.
+
+use std::{fs, fs::File, path::Path};
+
+use posixage_tests::{Sandbox, shape};
+use rustix::{
+    fs::{FlockOperation, flock},
+    process::Signal,
+};
+
+fn leftover(sandbox: &Sandbox, name: &str) -> std::path::PathBuf {
+    let inside = Path::new("home/.local/share/posixage").join(name);
+    sandbox.file(inside.join("secretage"), "half a cipher");
+    sandbox.file(inside.join("metadata.json"), "null");
+    sandbox.path().join(inside)
+}
+
+#[test]
+fn stages_and_trash_of_the_dead_are_gone_after_the_next_write() {
+    for write in [&["set", "y"][..], &["set", "--force", "x"], &["rm", "x"]] {
+        let sandbox = Sandbox::new().initialised();
+        sandbox.set("x", "value");
+        for name in [
+            ".posixage.stage.0123456789abcdef",
+            ".posixage.trash.0123456789abcdef",
+        ] {
+            leftover(&sandbox, name);
+        }
+        // Reading lists no such thing, and touches none.
+        assert_eq!(sandbox.run(["list"]).succeeds_silently().out(), "x\n");
+        assert_eq!(sandbox.get("x"), b"value");
+        assert!(
+            sandbox
+                .store()
+                .join(".posixage.stage.0123456789abcdef")
+                .exists()
+        );
+        sandbox.posixage(write).input("value").run().succeeds();
+        let ids: &[&str] = match write[0] {
+            "rm" => &[],
+            _ if write[1] == "y" => &["x", "y"],
+            _ => &["x"],
+        };
+        shape::assert_store(&sandbox.store(), ids.iter().copied());
+    }
+}
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "plays a living writer, whose sign of life it is"
+)]
+fn the_stage_of_a_living_writer_stays() {
+    let sandbox = Sandbox::new().initialised();
+    let alive = leftover(&sandbox, ".posixage.stage.0123456789abcdef");
+    let sign = File::open(&alive).unwrap();
+    flock(&sign, FlockOperation::NonBlockingLockExclusive).unwrap();
+    sandbox.set("x", "value");
+    assert_eq!(fs::read_dir(&alive).unwrap().count(), 2);
+    drop(sign);
+    sandbox.set("x", "value");
+    assert!(!alive.exists());
+}
+
+#[test]
+fn a_writer_killed_while_it_waits_for_the_lock_leaves_nothing_for_long() {
+    let sandbox = Sandbox::new().initialised();
+    sandbox.set("x", "old");
+    let mut holder = sandbox
+        .posixage(["lock", "--", "sh", "-c", "echo held; cat"])
+        .start();
+    holder.wait_for("held");
+    let writer = sandbox.posixage(["-v", "set", "--force", "x=new"]).start();
+    // By now it has staged the new value.
+    writer.wait_for_stderr("waiting for the lock");
+    writer.signal(Signal::KILL);
+    writer.end();
+    holder.write(b"done");
+    holder.wait().succeeds();
+    assert_eq!(sandbox.get("x"), b"old");
+    sandbox.set("y", "value");
+    shape::assert_store(&sandbox.store(), ["x", "y"]);
+}
+
+#[test]
+fn a_writer_that_gives_up_waiting_leaves_nothing() {
+    let sandbox = Sandbox::new().initialised();
+    sandbox.set("x", "old");
+    let mut holder = sandbox
+        .posixage(["lock", "--", "sh", "-c", "echo held; cat"])
+        .start();
+    holder.wait_for("held");
+    sandbox
+        .run(["set", "--force", "x=new", "--lock-timeout", "10ms"])
+        .fails(6);
+    shape::assert_store(&sandbox.store(), ["x"]);
+    holder.write(b"done");
+    holder.wait().succeeds();
+    assert_eq!(sandbox.get("x"), b"old");
+}
+
+#[test]
+fn what_only_looks_like_a_leftover_stays() {
+    let sandbox = Sandbox::new().initialised();
+    for name in [
+        ".posixage.notes",
+        ".posixage-stage.1",
+        ".stage.1",
+        "posixage.stage.1",
+    ] {
+        leftover(&sandbox, name);
+    }
+    sandbox.set("x", "value");
+    for name in [
+        ".posixage.notes",
+        ".posixage-stage.1",
+        ".stage.1",
+        "posixage.stage.1",
+    ] {
+        assert!(
+            sandbox.store().join(name).join("secretage").exists(),
+            "{name}"
+        );
+    }
+}
