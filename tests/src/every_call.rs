@@ -23,8 +23,8 @@ pub struct Deaths {
     pub set_aside: usize,
 }
 
-/// Kills the operation before its Nth call of each kind, for all N, until that is not reached. After
-/// each death everything must hold that [`Subject::survives`] asserts.
+/// Kills the operation before its Nth call of each kind, for all N, until that is not reached: those
+/// from where it first names the store, or, in the long form, every one. After each death everything must hold that [`Subject::survives`] asserts.
 ///
 /// # Panics
 /// It does not.
@@ -35,13 +35,18 @@ pub fn killed(subject: &Subject, operation: Operation, tampering: &[&str]) -> De
     let store = subject.store().display().to_string();
     let program = operation.program(subject, mark);
     let mut deaths = Deaths::default();
-    for call in strace::census(subject.sandbox(), program, &store).into_keys() {
+    for (call, before_the_store) in strace::census(subject.sandbox(), program, tampering, &store) {
         // One expression for a call would hide the other. What is refused has no effect, so that
         // the deaths before its neighbours are the same.
         if is_tampered(tampering, &call) {
             continue;
         }
-        for nth in 1.. {
+        // Before the program names the store, it cannot have done anything to it.
+        let first = match crate::long() {
+            true => 1,
+            false => before_the_store + 1,
+        };
+        for nth in first.. {
             mark += 2;
             let [before, after] = [operation.before(mark), operation.after(mark)];
             subject.put(before);
@@ -147,7 +152,7 @@ pub fn failed(subject: &Subject, operation: Operation, tampering: &[&str]) -> (V
     subject.put(operation.before(mark));
     let store = subject.store().display().to_string();
     let program = operation.program(subject, mark);
-    let census = strace::census(subject.sandbox(), program, &store);
+    let census = strace::census(subject.sandbox(), program, tampering, &store);
     let mut failures = 0;
     let mut troubles = Vec::new();
     for (call, errors) in FAILURES {

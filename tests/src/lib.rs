@@ -24,6 +24,7 @@ pub mod sandbox;
 pub mod screen;
 pub mod shape;
 pub mod storm;
+pub mod storm_log;
 pub mod strace;
 pub mod subject;
 pub mod terminal;

@@ -91,15 +91,26 @@ pub fn record_until(
     (main.expect("the program's first thread"), killed)
 }
 
-/// Which system calls a program makes, and how many of each before it first names `path`.
+/// Which system calls a program makes under these expressions, and how many of each before it first
+/// names `path`.
 ///
 /// # Panics
 /// The program fails.
 #[must_use]
-pub fn census(sandbox: &Sandbox, program: Program, path: &str) -> BTreeMap<String, usize> {
+pub fn census(
+    sandbox: &Sandbox,
+    program: Program,
+    expressions: &[&str],
+    path: &str,
+) -> BTreeMap<String, usize> {
     let dir = tempfile::tempdir_in(sandbox.path()).expect("a temporary directory");
     let output = dir.path().join("calls").display().to_string();
-    let front = strace(&["-f", "-qq", "-s", "4096", "-o", &output]);
+    let mut front = strace(&["-f", "-qq", "-s", "4096", "-o", &output]);
+    front.extend(
+        expressions
+            .iter()
+            .flat_map(|e| ["-e".into(), String::from(*e)]),
+    );
     program.behind(front).run().succeeds();
     let text = fs::read(&output).expect("what strace wrote");
     let text = String::from_utf8_lossy(&text);
