@@ -8,8 +8,9 @@ use std::{
 };
 
 use super::{
+    call::{Fd, Outcome, Pid, TICK, Violation},
     process::{Entry, Next, Program, letter},
-    world::{Fd, LockFileIs, Outcome, Pid, Rules, TICK, Violation, World},
+    world::{LockFileIs, Rules, World},
 };
 
 /// What is to be explored.

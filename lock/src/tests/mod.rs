@@ -4,11 +4,16 @@ mod faults;
 mod heartbeat;
 mod processes;
 
-use std::{fs, os::unix::fs::symlink, path::Path, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use tempfile::TempDir;
 
-use crate::{Error, FILE_NAME, Kind, LockFile, Loss, Mode, Wait};
+use crate::{Error, FILE_NAME, Kind, LockFile, Loss, Mode, Wait, system::LOCK_NAME};
 
 fn root() -> TempDir {
     tempfile::tempdir().unwrap()
@@ -91,6 +96,22 @@ fn the_error_names_the_holder() {
     assert!(message.contains(&holder), "{message}");
     assert!(message.ends_with("heartbeat 0 s ago"), "{message}");
     assert!(error.hint().unwrap().contains("--lock-timeout"));
+}
+
+#[test]
+fn the_two_spellings_of_the_name_agree() {
+    assert_eq!(LOCK_NAME.to_str(), Ok(FILE_NAME));
+}
+
+#[test]
+fn no_time_to_wait_is_no_wait() {
+    let root = root();
+    let lock = lock_in(root.path());
+    let _guard = lock.acquire(Mode::Exclusive, Wait::Try).unwrap();
+    for wait in [Wait::For(Duration::ZERO), Wait::Until(Instant::now())] {
+        let error = lock.acquire(Mode::Exclusive, wait).unwrap_err();
+        assert!(error.to_string().contains("without waiting"), "{error}");
+    }
 }
 
 #[test]
