@@ -91,25 +91,65 @@ pub(super) enum Answer {
     Failed(Errno),
 }
 
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open(Access::Create) => f.write_str("opens the lock file, or makes it"),
+            Self::Open(Access::ReadOnly) => f.write_str("opens the lock file for reading"),
+            Self::Create(label) => write!(f, "makes {label}"),
+            Self::Stat(fd) => write!(f, "stats {fd:?}"),
+            Self::StatAt(label) => write!(f, "stats {label}"),
+            Self::Touch(fd) => write!(f, "touches {fd:?}"),
+            Self::TryFlock(fd, mode) => write!(f, "tries the {mode} lock on {fd:?}"),
+            Self::LockDirectory => f.write_str("tries the lock on the directory"),
+            Self::Queue(fd, mode) => write!(f, "queues for the {mode} lock on {fd:?}"),
+            Self::Wait(fd, until) => write!(f, "waits for {fd:?} until {until} s"),
+            Self::Leave(fd) => write!(f, "leaves the queue for {fd:?}"),
+            Self::Unlock(fd) => write!(f, "unlocks {fd:?}"),
+            Self::Close(fd) => write!(f, "closes {fd:?}"),
+            Self::Exchange => f.write_str("exchanges the lock file and the spare one"),
+            Self::Rename => f.write_str("renames the spare file to the lock file"),
+            Self::Remove(label) => write!(f, "removes {label}"),
+            Self::Holders => f.write_str("asks who holds the lock"),
+            Self::Boottime => f.write_str("reads the boot-time clock"),
+            Self::Monotonic => f.write_str("reads the monotonic clock"),
+            Self::Nap(_) => f.write_str("naps"),
+            Self::Enter(mode) => write!(f, "HAS THE LOCK, {mode}"),
+            Self::Work => f.write_str("works under the lock"),
+            Self::Commit => f.write_str("COMMITS"),
+            Self::End(outcome) => write!(f, "ends: {outcome:?}"),
+        }
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Lock => "the lock file",
+            Self::Spare => "the spare file",
+        })
+    }
+}
+
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Done => f.write_str("done"),
-            Self::File(fd) => write!(f, "{fd:?}"),
-            Self::Stat(stat) if stat.mtime.is_zero() => write!(f, "inode {}", stat.id.inode),
+            Self::Done => Ok(()),
+            Self::File(fd) => write!(f, ": {fd:?}"),
+            Self::Stat(stat) if stat.mtime.is_zero() => write!(f, ": inode {}", stat.id.inode),
             Self::Stat(stat) => {
                 write!(
                     f,
-                    "inode {}, touched at {} s",
+                    ": inode {}, touched at {} s",
                     stat.id.inode,
                     stat.mtime.as_secs()
                 )
             }
-            Self::Flag(true) => f.write_str("yes"),
-            Self::Flag(false) => f.write_str("no"),
-            Self::Time(seconds) => write!(f, "{seconds} s"),
-            Self::Holders(holders) => write!(f, "{holders:?}"),
-            Self::Failed(errno) => errno.fmt(f),
+            Self::Flag(true) => f.write_str(": yes"),
+            Self::Flag(false) => f.write_str(": no"),
+            Self::Time(seconds) => write!(f, ": {seconds} s"),
+            Self::Holders(holders) => write!(f, ": {holders:?}"),
+            Self::Failed(errno) => write!(f, ": {errno}"),
         }
     }
 }

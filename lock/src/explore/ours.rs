@@ -219,6 +219,25 @@ fn two_writers_that_nothing_disturbs_both_get_the_lock() {
     }
 }
 
+/// Whoever was killed with the lock, or on the way to it, is in nobody's way.
+#[test]
+fn the_survivor_of_a_kill_always_gets_the_lock() {
+    let budget = Budget {
+        ticks: 1,
+        kills: 1,
+        ..Budget::default()
+    };
+    for seen in exhaust(
+        &[EXCLUSIVE.program(), EXCLUSIVE.program()],
+        Rules::default(),
+        budget,
+    ) {
+        assert_eq!((seen.fenced, seen.timed_out), (0, 0));
+        assert_eq!(seen.finished + seen.killed, 2 * seen.ends);
+        assert!(seen.killed > 0);
+    }
+}
+
 #[test]
 fn a_suspended_machine_in_every_order() {
     let budget = Budget {

@@ -110,7 +110,7 @@ impl World {
         let lock = match found {
             LockFileIs::Missing => None,
             LockFileIs::Fresh => Some(START),
-            LockFileIs::Stale => Some(0),
+            LockFileIs::Stale => Some(1_000),
         }
         .map(|mtime| {
             inodes.push(Inode {

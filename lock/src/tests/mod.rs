@@ -23,6 +23,11 @@ fn lock_in(root: &Path) -> LockFile {
     LockFile::in_directory(fs::File::open(root).unwrap().into(), root)
 }
 
+fn make_fifo(path: &Path) {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+}
+
 #[test]
 fn exclusive_excludes_and_shared_shares() {
     let root = root();
@@ -96,6 +101,14 @@ fn the_error_names_the_holder() {
     assert!(message.contains(&holder), "{message}");
     assert!(message.ends_with("heartbeat 0 s ago"), "{message}");
     assert!(error.hint().unwrap().contains("--lock-timeout"));
+}
+
+#[test]
+fn handles_and_guards_go_from_thread_to_thread() {
+    fn goes<T: Send + Sync + std::fmt::Debug + 'static>() {}
+    goes::<LockFile>();
+    goes::<crate::Guard>();
+    goes::<Error>();
 }
 
 #[test]
@@ -173,16 +186,7 @@ fn something_else_at_the_lock_file_is_an_error_that_names_it() {
         fs::remove_file(&path).unwrap();
         assert!(!root.path().join("target").exists());
 
-        let cwd = rustix::fs::CWD;
-        let fifo = rustix::fs::FileType::Fifo;
-        rustix::fs::mknodat(
-            cwd,
-            &path,
-            fifo,
-            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
-            0,
-        )
-        .unwrap();
+        make_fifo(&path);
         assert_eq!(kind(mode), Kind::Fifo);
         fs::remove_file(&path).unwrap();
 
