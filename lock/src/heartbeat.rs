@@ -43,16 +43,16 @@ impl<S: System> Heart<S> {
     /// Adds a lock. True when there is no thread yet: the caller starts it.
     pub(crate) fn add(&self, hold: &Arc<Hold<S>>) -> bool {
         let mut state = self.lock();
-        if state.pid != hold.pid() {
+        if state.pid != hold.pid {
             // A fork inherits the list but neither the thread nor the locks in it.
             *state = State {
-                pid: hold.pid(),
+                pid: hold.pid,
                 holds: Vec::new(),
                 interval: None,
             };
         }
         state.holds.push(Arc::clone(hold));
-        let wanted = hold.thresholds().heartbeat;
+        let wanted = hold.thresholds.heartbeat;
         match state.interval {
             Some(interval) if interval <= wanted => false,
             Some(_) => {

@@ -50,14 +50,6 @@ pub(crate) enum Fenced {
 }
 
 impl<S: System> Hold<S> {
-    pub(crate) fn pid(&self) -> u32 {
-        self.pid
-    }
-
-    pub(crate) fn thresholds(&self) -> &Thresholds {
-        &self.thresholds
-    }
-
     /// I4: refreshes the file, so that nobody takes this process for dead while it lives. A beat
     /// that fails is no beat: after a few of them the lock counts as lost.
     pub(crate) fn beat(&self) {

@@ -3,6 +3,14 @@
 //! [`LockFile`] takes a shared or an exclusive flock(2) on `.posixage.lock` in the store's root, and
 //! gives a [`Guard`] for it. Ask [`Guard::verify`] immediately before a commit.
 //!
+//! # Beside the reference
+//!
+//! The lock is the same flock(2) on the same file as the reference's, and excludes it. But the
+//! reference removes a lock file that it finds 30 s old. So a lock of ours is touched before it can
+//! be seen and every few seconds after, and a holder learns from [`Guard::verify`] that its file was
+//! removed all the same: by a peer that had found it stale before, or while this process was stopped
+//! or suspended. The README of this crate has the protocol, its invariants and what remains.
+//!
 //! ```
 //! use posixage_lock::{LockFile, Mode, Wait};
 //! # let root = tempfile::tempdir()?;

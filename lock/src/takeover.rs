@@ -142,11 +142,12 @@ impl<S: System> Contender<'_, S> {
         // The holder may have come back to life, or the file may have been replaced, since it was
         // last looked at. Then it goes back to where it was; otherwise we would have taken the lock
         // from somebody who uses it.
-        let displaced = system
-            .stat_at(SPARE_NAME)
-            .map_err(|errno| self.failed("stat", errno))?;
-        if displaced == *stale {
-            return Ok(Some(locked));
+        match system.stat_at(SPARE_NAME) {
+            Ok(displaced) if displaced == *stale => return Ok(Some(locked)),
+            Ok(_) => {}
+            // Somebody swept it away. The file at the path is ours, but with what right?
+            Err(Errno::NOENT) => return Ok(None),
+            Err(errno) => return Err(self.failed("stat", errno)),
         }
         match system.exchange(SPARE_NAME, LOCK_NAME) {
             Ok(()) => {}

@@ -41,28 +41,29 @@ impl Deadline {
         Self { wait, begun: None }
     }
 
-    /// The wait's beginning and end by the system's monotonic clock; none for [`Wait::Try`].
+    /// The wait's beginning and end by the system's monotonic clock; none for no wait at all.
     pub(crate) fn begin<S: System>(&mut self, system: &S) -> Option<Begun> {
-        let length = match self.wait {
-            Wait::Try => return None,
-            Wait::For(length) => length,
-            Wait::Until(end) => end.saturating_duration_since(Instant::now()),
-        };
-        Some(*self.begun.get_or_insert_with(|| {
-            let at = system.monotonic();
-            Begun {
-                at,
-                until: at.saturating_add(length),
+        if self.begun.is_none() {
+            let length = match self.wait {
+                Wait::Try => Duration::ZERO,
+                Wait::For(length) => length,
+                Wait::Until(end) => end.saturating_duration_since(Instant::now()),
+            };
+            if !length.is_zero() {
+                let at = system.monotonic();
+                let until = at.saturating_add(length);
+                self.begun = Some(Begun { at, until });
             }
-        }))
+        }
+        self.begun
     }
 }
 
 /// The protocol's times. Private, and a struct, so that tests can shorten them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Thresholds {
-    /// A holder refreshes its lock file this often. The reference calls a file stale after 30 s,
-    /// and our own waiters do, so several beats may go missing.
+    /// A holder refreshes its lock file this often, so that a beat that comes late comes within
+    /// five seconds. The reference calls a file stale after 30 s: several may go missing.
     pub(crate) heartbeat: Duration,
     /// A holder that has not refreshed its file for longer than this has lost the lock: well
     /// before anybody may call the file stale.
@@ -77,7 +78,7 @@ pub(crate) struct Thresholds {
 
 impl Thresholds {
     pub(crate) const STANDARD: Self = Self {
-        heartbeat: Duration::from_secs(5),
+        heartbeat: Duration::from_secs(4),
         lost: Duration::from_secs(20),
         stale: Duration::from_secs(30),
         look: Duration::from_secs(1),

@@ -1,11 +1,12 @@
 //! What is broken is found broken: the reference, and ours with one invariant removed at a time.
 
 use super::{
+    call::Violation,
     ours::{EXCLUSIVE, FENCELESS, Ours},
     process::{Invariant, Program},
     reference::{after_its_fix, before_its_fix},
     search::{Budget, Found, Scenario},
-    world::{LockFileIs, Rules, Violation},
+    world::{LockFileIs, Overtaken, Rules},
 };
 use crate::Mode;
 
@@ -200,7 +201,7 @@ fn ours_without_the_heartbeat_has_two_holders() {
 #[test]
 fn ours_without_the_fence_commits_on_a_lost_lock() {
     let rules = Rules {
-        may_overtake_the_stopped: true,
+        overtaken: Overtaken::TheStopped,
         ..Rules::default()
     };
     let budget = Budget {

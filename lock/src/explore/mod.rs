@@ -14,10 +14,17 @@
 //! call before it. The heartbeat runs between two calls of its process's main thread, call by call
 //! with regard to all other processes.
 //!
+//! No process can be stuck for ever, since no call waits without an end that the clock brings. What
+//! is to be shown beyond that, and is, is that nobody waits in vain.
+//!
+//! A commit follows its fence at once. What can happen between the two is the residual that the
+//! README tells of.
+//!
 //! The tests come in two parts. The [`controls`] are broken on purpose: the reference, and ours with
 //! one invariant removed at a time. The explorer must find how each of them fails; else it would
 //! prove nothing about [`ours`].
 
+mod call;
 mod controls;
 mod ours;
 mod process;

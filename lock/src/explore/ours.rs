@@ -3,10 +3,11 @@
 use std::{path::Path, rc::Rc, sync::Arc};
 
 use super::{
+    call::{Call, Outcome, STALE, TICK, Violation},
     process::{Invariant, Program, Sim, seconds},
     reference,
     search::{Budget, Scenario, Seen},
-    world::{Call, LockFileIs, Outcome, Rules, STALE, TICK, Violation},
+    world::{LockFileIs, Overtaken, Rules},
 };
 use crate::{
     Mode, Takeover, Wait,
@@ -147,9 +148,18 @@ const SLOW: Budget = Budget {
     suspends: 0,
 };
 
+/// For many contenders.
+const CROWD: Budget = Budget {
+    ticks: 12,
+    delays: 2,
+    kills: 2,
+    stops: 2,
+    suspends: 1,
+};
+
 /// Two holders are possible once the first stood still; then it must not commit.
 const FENCED: Rules = Rules {
-    may_overtake_the_stopped: true,
+    overtaken: Overtaken::TheStopped,
     may_lose_unmoved: false,
 };
 
@@ -206,6 +216,25 @@ fn two_writers_that_nothing_disturbs_both_get_the_lock() {
     ) {
         assert_eq!((seen.fenced, seen.timed_out), (0, 0));
         assert_eq!(seen.finished, 2 * seen.ends);
+    }
+}
+
+/// Whoever was killed with the lock, or on the way to it, is in nobody's way.
+#[test]
+fn the_survivor_of_a_kill_always_gets_the_lock() {
+    let budget = Budget {
+        ticks: 1,
+        kills: 1,
+        ..Budget::default()
+    };
+    for seen in exhaust(
+        &[EXCLUSIVE.program(), EXCLUSIVE.program()],
+        Rules::default(),
+        budget,
+    ) {
+        assert_eq!((seen.fenced, seen.timed_out), (0, 0));
+        assert_eq!(seen.finished + seen.killed, 2 * seen.ends);
+        assert!(seen.killed > 0);
     }
 }
 
@@ -300,6 +329,29 @@ fn schedules() -> usize {
     })
 }
 
+/// Follows random orders of events for each cast and each lock file.
+fn wander(casts: &[Vec<Program>], schedules: usize, rules: Rules, budget: Budget) -> Vec<Seen> {
+    let share = schedules / (casts.len() * FOUND.len());
+    let mut all = Vec::new();
+    for (number, programs) in casts.iter().enumerate() {
+        for (nuance, found) in FOUND.into_iter().enumerate() {
+            let seed = 0x9e37_79b9_7f4a_7c15 + (number * FOUND.len() + nuance) as u64;
+            let programs = programs.clone();
+            let seen = Scenario {
+                programs,
+                found,
+                rules,
+                budget,
+            }
+            .wander(share, seed);
+            let seen = seen.unwrap_or_else(|found| panic!("seed {seed}: {found}"));
+            println!("cast {number}, {found:?}: {seen:?}");
+            all.push(seen);
+        }
+    }
+    all
+}
+
 #[test]
 fn three_and_four_contenders_in_random_orders() {
     let reader = Ours {
@@ -319,35 +371,36 @@ fn three_and_four_contenders_in_random_orders() {
         vec![TAKER, busy, reader],
         vec![TAKER, TAKER, busy, reader],
         vec![busy, taking_reader, TAKER, SHARED],
-    ];
-    let budget = Budget {
-        ticks: 12,
-        delays: 2,
-        kills: 2,
-        stops: 2,
-        suspends: 1,
-    };
+    ]
+    .map(|cast| cast.into_iter().map(Ours::program).collect());
     let rules = Rules {
         may_lose_unmoved: true,
         ..FENCED
     };
-    let share = schedules() / (casts.len() * FOUND.len());
-    let mut takeovers = 0;
-    for (number, cast) in casts.iter().enumerate() {
-        for (nuance, found) in FOUND.into_iter().enumerate() {
-            let programs = cast.iter().map(|ours| ours.program()).collect();
-            let seed = 0x9e37_79b9_7f4a_7c15 + (number * FOUND.len() + nuance) as u64;
-            let seen = Scenario {
-                programs,
-                found,
-                rules,
-                budget,
-            }
-            .wander(share, seed);
-            let seen = seen.unwrap_or_else(|found| panic!("seed {seed}: {found}"));
-            println!("{number} {found:?}: {seen:?}");
-            takeovers += seen.takeovers;
-        }
-    }
-    assert!(takeovers > 0);
+    let seen = wander(&casts, schedules(), rules, CROWD);
+    assert!(seen.iter().any(|seen| seen.takeovers > 0));
+}
+
+/// With several of the reference's holders even somebody who did not stand still can be overtaken,
+/// by one who found the file stale earlier. The fence stops that commit, too.
+#[test]
+fn a_crowd_with_the_reference_in_random_orders_never_commits_on_a_lost_lock() {
+    let peer = || reference::after_its_fix(Mode::Exclusive);
+    let busy = Ours {
+        rounds: 3,
+        ..EXCLUSIVE
+    };
+    let casts = [
+        vec![busy.program(), peer(), peer()],
+        vec![busy.program(), EXCLUSIVE.program(), peer(), peer()],
+    ];
+    let rules = Rules {
+        overtaken: Overtaken::Anybody,
+        may_lose_unmoved: true,
+    };
+    let seen = wander(&casts, schedules() / 4, rules, CROWD);
+    assert!(
+        seen.iter()
+            .any(|seen| seen.residuals > 0 && seen.fenced > 0)
+    );
 }

@@ -9,7 +9,7 @@ use std::{
 
 use rustix::io::Errno;
 
-use super::world::{Answer, Call, Fd, Label, Outcome, Pid, Seconds};
+use super::call::{Answer, Call, Fd, Label, Outcome, Pid, Seconds};
 use crate::{
     Activity, Holder, Mode, Status,
     heartbeat::Heart,

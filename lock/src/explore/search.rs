@@ -8,8 +8,9 @@ use std::{
 };
 
 use super::{
+    call::{Fd, Outcome, Pid, TICK, Violation},
     process::{Entry, Next, Program, letter},
-    world::{Fd, LockFileIs, Outcome, Pid, Rules, TICK, Violation, World},
+    world::{LockFileIs, Rules, World},
 };
 
 /// What is to be explored.
@@ -57,6 +58,7 @@ pub(super) struct Seen {
     /// How many of them ended with nothing more to happen.
     pub(super) ends: usize,
     pub(super) residuals: usize,
+    pub(super) killed: usize,
     pub(super) finished: usize,
     pub(super) fenced: usize,
     pub(super) timed_out: usize,
@@ -308,7 +310,7 @@ impl Explorer<'_> {
             return;
         };
         let answer = state.world.answer(pid, call);
-        tell(story, format_args!("{}: {call:?} → {answer}", letter(pid)));
+        tell(story, format_args!("{} {call}{answer}", letter(pid)));
         self.record(state, pid, Entry::Answer(answer), story);
     }
 
@@ -387,6 +389,7 @@ impl Seen {
         self.residuals += usize::from(world.residual);
         self.takeovers += usize::from(world.taken_over);
         for life in &world.lives {
+            self.killed += usize::from(life.killed);
             match life.ended {
                 Some(Outcome::Finished) => self.finished += 1,
                 Some(Outcome::Fenced) => self.fenced += 1,

@@ -1,149 +1,24 @@
 //! Inodes, names, locks and a clock, in memory.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use rustix::io::Errno;
 
+use super::call::{Answer, Call, Fd, Label, Outcome, Pid, Seconds, TICK, Violation};
 use crate::{
     Mode,
     system::{Access, FileId, Kind, Stat},
 };
-
-/// Seconds. The clock moves in steps of [`TICK`].
-pub(super) type Seconds = u64;
-
-/// How far the clock moves at once: the heartbeat is due once in it.
-pub(super) const TICK: Seconds = 10;
-
-/// The reference's threshold, and ours for a takeover.
-pub(super) const STALE: Seconds = 30;
 
 /// So long a stop without a beat makes a process lose its lock, if it comes just before the beat.
 const STANDSTILL: Seconds = 20;
 
 const START: Seconds = 10_000;
 
-/// Index of a process.
-pub(super) type Pid = usize;
-
-/// A file description: who opened it, and the how manieth of his it is. Not numbered by the world,
-/// so that it does not matter to anybody who was first.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Fd(Pid, usize);
-
-impl Fd {
-    pub(super) fn owner(self) -> Pid {
-        self.0
-    }
-}
-
-impl fmt::Debug for Fd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "fd{}", self.1)
-    }
-}
-
 type Ino = usize;
 
 /// The directory itself, for the recovery mutex.
 const DIRECTORY: Ino = 0;
-
-/// The two names that the protocol uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Label {
-    Lock,
-    Spare,
-}
-
-/// What a process asks of the world.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Call {
-    Open(Access),
-    Create(Label),
-    Stat(Fd),
-    StatAt(Label),
-    Touch(Fd),
-    TryFlock(Fd, Mode),
-    LockDirectory,
-    /// A blocking flock on a thread of its own, in three calls: begin, wait for it, give it up.
-    Queue(Fd, Mode),
-    Wait(Fd, Seconds),
-    Leave(Fd),
-    Unlock(Fd),
-    Close(Fd),
-    Exchange,
-    Rename,
-    Remove(Label),
-    Holders,
-    Boottime,
-    Monotonic,
-    /// The reference's nap between two tries.
-    Nap(Seconds),
-    /// The caller has the lock, by all that it knows.
-    Enter(Mode),
-    /// What the caller does under the lock takes time.
-    Work,
-    /// Something that must only happen under the lock.
-    Commit,
-    /// The program is over.
-    End(Outcome),
-}
-
-/// What the world answers.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Answer {
-    Done,
-    File(Fd),
-    Stat(Stat),
-    Flag(bool),
-    Time(Seconds),
-    Holders(Vec<(Pid, Mode, bool)>),
-    Failed(Errno),
-}
-
-impl fmt::Display for Answer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Done => f.write_str("done"),
-            Self::File(fd) => write!(f, "{fd:?}"),
-            Self::Stat(stat) if stat.mtime.is_zero() => write!(f, "inode {}", stat.id.inode),
-            Self::Stat(stat) => {
-                write!(
-                    f,
-                    "inode {}, touched at {} s",
-                    stat.id.inode,
-                    stat.mtime.as_secs()
-                )
-            }
-            Self::Flag(true) => f.write_str("yes"),
-            Self::Flag(false) => f.write_str("no"),
-            Self::Time(seconds) => write!(f, "{seconds} s"),
-            Self::Holders(holders) => write!(f, "{holders:?}"),
-            Self::Failed(errno) => errno.fmt(f),
-        }
-    }
-}
-
-/// How a program ended.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Outcome {
-    Finished,
-    Fenced,
-    TimedOut,
-    Failed(String),
-}
-
-/// What must never happen.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Violation {
-    /// Two hold the lock. `unlinked`: the one who came last locked an inode that was at the path
-    /// no longer when it was granted; otherwise the other's file was taken away under it.
-    TwoHolders { unlinked: bool },
-    /// Something was committed by one whose lock somebody else had got since.
-    CommitOnLostLock,
-    /// An error without cause.
-    SpuriousError(String),
-}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Inode {
@@ -190,7 +65,7 @@ pub(super) struct World {
     files: BTreeMap<Fd, Description>,
     pub(super) lives: Vec<Life>,
     pub(super) violation: Option<Violation>,
-    /// Somebody was overtaken who had stood still.
+    /// Somebody was overtaken who may be.
     pub(super) residual: bool,
     /// A lock file was exchanged for another.
     pub(super) taken_over: bool,
@@ -200,12 +75,22 @@ pub(super) struct World {
 /// What counts as a violation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Rules {
-    /// Two holders are no violation if the first stood still: then its fence must keep it from
-    /// committing.
-    pub(super) may_overtake_the_stopped: bool,
+    /// Who may be overtaken by a second holder, so that its fence must keep it from committing.
+    pub(super) overtaken: Overtaken,
     /// A lock may be found lost by one who did not stand still: a takeover that finds the holder
     /// back to life gives the file back, but the holder may have seen it gone.
     pub(super) may_lose_unmoved: bool,
+}
+
+/// Whose lock somebody else may get without that being a violation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) enum Overtaken {
+    #[default]
+    Nobody,
+    /// One who stood still.
+    TheStopped,
+    /// Anybody, by a peer that found the file stale long ago.
+    Anybody,
 }
 
 /// The lock file that the processes find.
@@ -225,7 +110,7 @@ impl World {
         let lock = match found {
             LockFileIs::Missing => None,
             LockFileIs::Fresh => Some(START),
-            LockFileIs::Stale => Some(0),
+            LockFileIs::Stale => Some(1_000),
         }
         .map(|mtime| {
             inodes.push(Inode {
@@ -479,7 +364,12 @@ impl World {
         for (other, life) in self.lives.iter_mut().enumerate() {
             if other != pid && life.inside.is_some_and(|theirs| conflict(theirs, mode)) {
                 life.overtaken = true;
-                if self.rules.may_overtake_the_stopped && life.stood_still {
+                let residual = match self.rules.overtaken {
+                    Overtaken::Nobody => false,
+                    Overtaken::TheStopped => life.stood_still,
+                    Overtaken::Anybody => true,
+                };
+                if residual {
                     self.residual = true;
                 } else {
                     self.violation = Some(Violation::TwoHolders { unlinked });

@@ -7,9 +7,9 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use super::{lock_in, root};
+use super::{lock_in, make_fifo, root};
 use crate::{
-    Error, FILE_NAME, LockFile, Loss, Mode, Wait,
+    Error, FILE_NAME, Kind, LockFile, Loss, Mode, Wait,
     kernel::Kernel,
     system::{LOCK_NAME, System},
     wait::Thresholds,
@@ -207,28 +207,36 @@ fn a_waiter_moves_over_when_the_file_is_replaced() {
     });
 }
 
+/// Puts something else in the lock file's place, at once, so that nobody finds nothing there.
+fn replace_lock_file(root: &Path, kind: Kind) {
+    let other = root.join("other");
+    match kind {
+        Kind::Directory => fs::create_dir(&other).unwrap(),
+        Kind::Symlink => std::os::unix::fs::symlink("elsewhere", &other).unwrap(),
+        _ => make_fifo(&other),
+    }
+    let system = Kernel::new(fs::File::open(root).unwrap().into());
+    system.exchange(c"other", LOCK_NAME).unwrap();
+}
+
 #[test]
-fn a_waiter_finds_something_else_at_the_lock_file() {
-    let root = root();
-    let _orphan = lock_in(root.path())
-        .acquire(Mode::Exclusive, Wait::Try)
-        .unwrap();
-    let waiter = quick(root.path());
-    std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| waiter.acquire(Mode::Exclusive, Wait::default()));
-        until("it waits", || !waiter.status().unwrap().waiters.is_empty());
-        let path = root.path().join(FILE_NAME);
-        let directory = root.path().join("directory");
-        fs::create_dir(&directory).unwrap();
-        // At once, so that the waiter never finds nothing there.
-        let system = Kernel::new(fs::File::open(root.path()).unwrap().into());
-        system.exchange(c"directory", LOCK_NAME).unwrap();
-        assert!(path.is_dir());
-        assert!(matches!(
-            waiting.join().unwrap(),
-            Err(Error::NotRegular { .. })
-        ));
-    });
+fn something_else_at_the_lock_file_is_found_by_who_waits_and_by_who_holds() {
+    for kind in [Kind::Directory, Kind::Symlink, Kind::Fifo] {
+        let root = root();
+        let guard = lock_in(root.path())
+            .acquire(Mode::Exclusive, Wait::Try)
+            .unwrap();
+        let waiter = quick(root.path());
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| waiter.acquire(Mode::Exclusive, Wait::default()));
+            until("it waits", || !waiter.status().unwrap().waiters.is_empty());
+            replace_lock_file(root.path(), kind);
+            let error = waiting.join().unwrap().unwrap_err();
+            assert!(matches!(error, Error::NotRegular { kind: found, .. } if found == kind));
+        });
+        assert!(guard.verify().unwrap_err().is_lost());
+        assert!(!root.path().join("elsewhere").exists());
+    }
 }
 
 #[test]

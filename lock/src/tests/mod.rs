@@ -4,11 +4,16 @@ mod faults;
 mod heartbeat;
 mod processes;
 
-use std::{fs, os::unix::fs::symlink, path::Path, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use tempfile::TempDir;
 
-use crate::{Error, FILE_NAME, Kind, LockFile, Loss, Mode, Wait};
+use crate::{Error, FILE_NAME, Kind, LockFile, Loss, Mode, Wait, system::LOCK_NAME};
 
 fn root() -> TempDir {
     tempfile::tempdir().unwrap()
@@ -16,6 +21,11 @@ fn root() -> TempDir {
 
 fn lock_in(root: &Path) -> LockFile {
     LockFile::in_directory(fs::File::open(root).unwrap().into(), root)
+}
+
+fn make_fifo(path: &Path) {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
 }
 
 #[test]
@@ -94,6 +104,30 @@ fn the_error_names_the_holder() {
 }
 
 #[test]
+fn handles_and_guards_go_from_thread_to_thread() {
+    fn goes<T: Send + Sync + std::fmt::Debug + 'static>() {}
+    goes::<LockFile>();
+    goes::<crate::Guard>();
+    goes::<Error>();
+}
+
+#[test]
+fn the_two_spellings_of_the_name_agree() {
+    assert_eq!(LOCK_NAME.to_str(), Ok(FILE_NAME));
+}
+
+#[test]
+fn no_time_to_wait_is_no_wait() {
+    let root = root();
+    let lock = lock_in(root.path());
+    let _guard = lock.acquire(Mode::Exclusive, Wait::Try).unwrap();
+    for wait in [Wait::For(Duration::ZERO), Wait::Until(Instant::now())] {
+        let error = lock.acquire(Mode::Exclusive, wait).unwrap_err();
+        assert!(error.to_string().contains("without waiting"), "{error}");
+    }
+}
+
+#[test]
 fn status_neither_makes_nor_touches_the_file() {
     let root = root();
     let lock = lock_in(root.path());
@@ -152,16 +186,7 @@ fn something_else_at_the_lock_file_is_an_error_that_names_it() {
         fs::remove_file(&path).unwrap();
         assert!(!root.path().join("target").exists());
 
-        let cwd = rustix::fs::CWD;
-        let fifo = rustix::fs::FileType::Fifo;
-        rustix::fs::mknodat(
-            cwd,
-            &path,
-            fifo,
-            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
-            0,
-        )
-        .unwrap();
+        make_fifo(&path);
         assert_eq!(kind(mode), Kind::Fifo);
         fs::remove_file(&path).unwrap();
 
