@@ -1,0 +1,59 @@
+//! Claim: `update` excludes other processes, and one that was stopped and lost its lock commits
+//! nothing.
+
+use posixage_tests::{Program, Sandbox, operation, shape};
+use rustix::process::Signal;
+
+fn update(sandbox: &Sandbox, id: &str, what: [&str; 2]) -> Program {
+    let update = sandbox.program(operation::program("update"));
+    update
+        .arg(sandbox.store())
+        .arg(sandbox.identity())
+        .arg(id)
+        .args(what)
+}
+
+#[test]
+fn two_processes_that_increment_a_number_a_thousand_times_each_end_at_two_thousand() {
+    let sandbox = Sandbox::new().initialised();
+    let start = || update(&sandbox, "number", ["increment", "1000"]).start();
+    let both = [start(), start()];
+    for one in both {
+        one.wait().succeeds_silently();
+    }
+    assert_eq!(sandbox.get("number"), b"2000");
+    shape::assert_store(&sandbox.store(), ["number"]);
+}
+
+/// At its real pace: half a minute has to pass before anybody may take the lock.
+#[test]
+fn a_writer_that_was_stopped_and_overtaken_writes_nothing() {
+    let sandbox = Sandbox::new().initialised();
+    sandbox.set("x", "old");
+    let mut writer = update(&sandbox, "x", ["hold", "from the stopped one"]).start();
+    writer.wait_for("held");
+    writer.signal(Signal::STOP);
+    let pid = writer.id().to_string();
+    let set = |value: &'static str| {
+        sandbox
+            .posixage(["set", "-f", "x", "--lock-timeout", "1s"])
+            .input(value)
+            .run()
+    };
+    // Nobody gets the lock unasked; the error says who has it, and that it is stopped.
+    set("too early")
+        .fails(6)
+        .says([&pid, "stopped", "hint: ", "kill -CONT"]);
+
+    let unlock = sandbox.run(["unlock", "--force"]).succeeds();
+    assert!(unlock.err().contains(&pid), "{unlock:?}");
+    set("new").succeeds_silently();
+
+    writer.signal(Signal::CONT);
+    writer.write(b"go on\n");
+    let writer = writer.wait();
+    assert_eq!(writer.status.code(), Some(1), "{writer:?}");
+    assert!(writer.err().contains("lost the lock"), "{writer:?}");
+    assert_eq!(sandbox.get("x"), b"new");
+    shape::assert_store(&sandbox.store(), ["x"]);
+}
