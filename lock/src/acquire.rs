@@ -230,8 +230,16 @@ impl<'a, S: System> Contender<'a, S> {
             return;
         }
         if let Some(notice) = self.notice.take() {
-            notice(&self.system.status().unwrap_or_default());
+            notice(&self.others());
         }
+    }
+
+    /// What is known of those who are in the way.
+    fn others(&self) -> Status {
+        let mut status = self.system.status().unwrap_or_default();
+        let own = self.system.pid();
+        status.waiters.retain(|pid| *pid != own);
+        status
     }
 
     /// I8, readable without write access: a shared lock needs no more than a file that can be read.
@@ -282,7 +290,7 @@ impl<'a, S: System> Contender<'a, S> {
             path: self.path.into(),
             mode: self.mode,
             waited,
-            status: Box::new(system.status().unwrap_or_default()),
+            status: Box::new(self.others()),
         }
     }
 
