@@ -244,6 +244,14 @@ impl<'a, S: System> Contender<'a, S> {
         }
     }
 
+    /// What is known of those who are in the way.
+    fn others(&self) -> Status {
+        let mut status = self.system.status().unwrap_or_default();
+        let own = self.system.pid();
+        status.waiters.retain(|pid| *pid != own);
+        status
+    }
+
     /// I8, readable without write access: a shared lock needs no more than a file that can be read.
     /// Where there is none and none can be made, it needs none.
     fn open(&self) -> Result<Opened<S::File>, Error> {
