@@ -66,7 +66,7 @@ pub(crate) enum Command {
     Status(Status),
     /// Check the store, a line for each finding; exits with 7 if something is wrong
     Verify(Verify),
-    /// Run a command while holding the store's lock
+    /// Run a command while holding the store's lock, for which another posixage would wait
     Lock(Lock),
     /// Take the lock from a process that stands still
     Unlock(Unlock),

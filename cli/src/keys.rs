@@ -1,8 +1,8 @@
 //! Opening the store with the keys of this run.
 
 use posixage::{
-    Builder, Config, Error, Identity, KeySource, Recipient, Store, create_identity_file,
-    read_identity_file,
+    Builder, Config, Error, Identity, KeySource, KeyType, Pattern, Recipient, Store,
+    create_identity_file, read_identity_file,
 };
 
 use crate::{
@@ -29,7 +29,7 @@ pub(crate) fn open_to_read(settings: &Settings) -> Result<Store, Failure> {
         builder = builder.identity(source);
     }
     let password = password::configured(settings);
-    let password = password.unwrap_or_else(|| password::prompted("password: ", false));
+    let password = password.unwrap_or_else(password::prompted);
     open(settings, builder.identity(password))
 }
 
@@ -70,10 +70,32 @@ pub(crate) fn open_to_write(settings: &Settings) -> Result<Store, Failure> {
     if let Some(password) = password::configured(settings) {
         builder = builder.identity(password);
     } else if needs_password {
-        // Twice: a secret encrypted with a slip of the finger would be lost.
-        builder = builder.identity(password::prompted("password of the store: ", true));
+        builder = builder.identity(ask_password(settings)?);
     }
     open(settings, builder)
+}
+
+/// Asks for the password that new secrets are encrypted with. It must be that of the secrets that are
+/// there: with a slip of the finger one would be lost, and nobody would notice before it is needed.
+fn ask_password(settings: &Settings) -> Result<KeySource<Identity>, Failure> {
+    let password = password::ask("password of the store: ")?;
+    let store = open_with(settings, password.clone().into())?;
+    for (id, secret) in store.filter(&Pattern::all())? {
+        match secret {
+            Ok(_) => return Ok(password.into()),
+            Err(Error::NoKeyFits { has, .. }) if has.contains(&KeyType::Password) => {
+                return Err(Failure::new("wrong password")
+                    .code(Code::NoKeyFits)
+                    .hint(format_args!("{id} is encrypted with another")));
+            }
+            Err(_) => {}
+        }
+    }
+    // The first secret: nothing to compare with but the password itself.
+    if password::ask("the same again: ")? != password {
+        return Err(Failure::new("the two answers differ"));
+    }
+    Ok(password.into())
 }
 
 /// Whether there is a store; an empty directory is one whose making was interrupted.

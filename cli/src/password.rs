@@ -45,22 +45,20 @@ pub(crate) fn configured(settings: &Settings) -> Option<KeySource<Identity>> {
     }))
 }
 
-/// A password from a prompt. Without a terminal the answer is where else one was looked for.
-pub(crate) fn prompted(prompt: &'static str, twice: bool) -> KeySource<Identity> {
-    source("password".into(), move || {
-        if terminal::open().is_none() {
-            return Err(KeyError::Unavailable(format!(
-                "no password: not in --password-file, POSIXAGE_PASSWORD_FILE, {VARIABLE} or \
-                 password-command, and there is no terminal to ask on"
-            )));
-        }
-        let answer = if twice {
-            terminal::ask_new(prompt)
-        } else {
-            terminal::ask_hidden(prompt)
-        };
-        trimmed(&text(answer)?, "the prompt")
-    })
+/// A password from a prompt, when one is needed.
+pub(crate) fn prompted() -> KeySource<Identity> {
+    source("password".into(), || ask("password: "))
+}
+
+/// A password from a prompt, now. Without a terminal the answer is where else one was looked for.
+pub(crate) fn ask(prompt: &str) -> Result<Password, KeyError> {
+    if terminal::open().is_none() {
+        return Err(KeyError::Unavailable(format!(
+            "no password: not in --password-file, POSIXAGE_PASSWORD_FILE, {VARIABLE} or \
+             password-command, and there is no terminal to ask on"
+        )));
+    }
+    trimmed(&text(terminal::ask_hidden(prompt))?, "the prompt")
 }
 
 /// Asks for what unlocks a key file.

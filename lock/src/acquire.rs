@@ -236,7 +236,14 @@ impl<'a, S: System> Contender<'a, S> {
 
     /// What is known of those who are in the way.
     fn others(&self) -> Status {
-        let mut status = self.system.status().unwrap_or_default();
+        // The kernel lists locks a page at a time, and may pass over one while others come and go.
+        let mut status = Status::default();
+        for _ in 0..3 {
+            status = self.system.status().unwrap_or_default();
+            if !status.holders.is_empty() {
+                break;
+            }
+        }
         let own = self.system.pid();
         status.waiters.retain(|pid| *pid != own);
         status
