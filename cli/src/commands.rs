@@ -34,6 +34,7 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
     if global.verbose {
         let level = tracing::Level::TRACE;
         tracing_subscriber::fmt()
+            .log_internal_errors(false)
             .with_max_level(level)
             .with_writer(std::io::stderr)
             .init();

@@ -5,7 +5,7 @@ use std::{fmt, process::ExitCode};
 pub(crate) use posixage::lock::reason;
 use posixage::{Error, KeyError};
 
-use crate::output::printable;
+use crate::output::{printable, say};
 
 /// What the exit codes mean; they are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,10 +63,10 @@ impl Failure {
 
     pub(crate) fn print(&self) {
         if !self.message.is_empty() {
-            eprintln!("posixage: {}", printable(&self.message));
+            say(format_args!("posixage: {}", printable(&self.message)));
         }
         if let Some(hint) = &self.hint {
-            eprintln!("hint: {}", printable(hint));
+            say(format_args!("hint: {}", printable(hint)));
         }
     }
 

@@ -7,6 +7,7 @@ use posixage::{
 
 use crate::{
     failure::{Code, Failure},
+    output::say,
     password,
     settings::Settings,
 };
@@ -183,7 +184,7 @@ fn builder(settings: &Settings) -> Builder {
         .allow_insecure_permissions(settings.allow_insecure)
         .on_wait(move |status| {
             if !quiet {
-                eprintln!("posixage: waiting for the lock: {status}");
+                say(format_args!("posixage: waiting for the lock: {status}"));
             }
         })
 }

@@ -48,3 +48,9 @@ pub(crate) fn printable(text: &str) -> String {
     }
     shown
 }
+
+/// Writes a line to standard error. Where that is closed or full, what happened shows in the exit
+/// code all the same.
+pub(crate) fn say(line: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}

@@ -12,6 +12,7 @@ use crate::{
     args::Global,
     config::{Config, PasswordCommand},
     failure::Failure,
+    output::say,
 };
 
 #[derive(Debug)]
@@ -85,7 +86,7 @@ impl Settings {
     /// Says something that is neither a result nor an error.
     pub(crate) fn note(&self, text: impl std::fmt::Display) {
         if !self.quiet {
-            eprintln!("posixage: {text}");
+            say(format_args!("posixage: {text}"));
         }
     }
 }

@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::{
     failure::{Code, Failure},
-    output::print,
+    output::{print, say},
 };
 
 /// Help and version are results; anything else is a mistake, said like every other.
@@ -18,13 +18,13 @@ pub(crate) fn report(error: &clap::Error) -> Result<ExitCode, Failure> {
             return print(|out| out.write_all(text.as_bytes())).map(|()| ExitCode::SUCCESS);
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            eprint!("{text}");
+            say(text.trim_end());
             return Err(Failure::silent(Code::Usage));
         }
         _ => {}
     }
     let failure = match error.kind() {
-        ErrorKind::UnknownArgument => unknown_argument(error),
+        ErrorKind::UnknownArgument => unknown_argument(error, &text),
         ErrorKind::InvalidSubcommand => unknown_command(error),
         ErrorKind::MissingRequiredArgument => Failure::new(format!(
             "{} is missing",
@@ -57,11 +57,16 @@ pub(crate) fn report(error: &clap::Error) -> Result<ExitCode, Failure> {
     Err(failure.code(Code::Usage))
 }
 
-fn unknown_argument(error: &clap::Error) -> Failure {
+fn unknown_argument(error: &clap::Error, text: &str) -> Failure {
     let option = option(error);
     if !option.starts_with('-') {
-        return Failure::new("one argument too many")
-            .hint("a value comes from the prompt, from standard input, or as ID=VALUE");
+        let failure = Failure::new("one argument too many");
+        return match usage(text) {
+            usage if usage.starts_with("posixage set") => {
+                failure.hint("a value comes from the prompt, from standard input, or as ID=VALUE")
+            }
+            usage => failure.hint(usage),
+        };
     }
     let failure = Failure::new(format!("there is no option {option}"));
     match context(error, ContextKind::SuggestedArg) {

@@ -225,16 +225,6 @@ impl<'a, S: System> Contender<'a, S> {
         !holders.is_empty() && holders.iter().all(Holder::is_stopped)
     }
 
-    /// Who else is there: whoever reads this knows that we wait.
-    fn others(&self) -> Status {
-        let mut status = self.system.status().unwrap_or_default();
-        let own = self.system.pid();
-        if let Some(index) = status.waiters.iter().position(|pid| *pid == own) {
-            status.waiters.remove(index);
-        }
-        status
-    }
-
     fn announce(&mut self, begun: Duration) {
         if self.system.monotonic().saturating_sub(begun) < self.thresholds.notice {
             return;
@@ -242,6 +232,14 @@ impl<'a, S: System> Contender<'a, S> {
         if let Some(notice) = self.notice.take() {
             notice(&self.others());
         }
+    }
+
+    /// What is known of those who are in the way.
+    fn others(&self) -> Status {
+        let mut status = self.system.status().unwrap_or_default();
+        let own = self.system.pid();
+        status.waiters.retain(|pid| *pid != own);
+        status
     }
 
     /// I8, readable without write access: a shared lock needs no more than a file that can be read.

@@ -316,10 +316,13 @@ impl Check<'_> {
         stat: &Stat,
         expected: u32,
     ) -> Result<(), Error> {
-        if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
-            // It has no mode of its own; that it is a link is said where it is read.
-            return Ok(());
-        }
+        let expected = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => expected,
+            // Where a file belongs, too: without the owner's x nobody could clear it away.
+            FileType::Directory => 0o700,
+            // What it is instead is said where it is read.
+            _ => return Ok(()),
+        };
         let owner = stat.st_uid;
         if owner != self.store.root.owner() {
             self.report(path.clone(), id, Problem::Owner { owner }, false);

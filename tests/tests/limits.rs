@@ -103,3 +103,23 @@ fn a_command_under_a_shared_lock_may_read() {
         .run()
         .fails(6);
 }
+
+#[test]
+fn an_error_that_cannot_be_printed_is_an_error_still() {
+    let sandbox = Sandbox::new().initialised();
+    sandbox.set("x", "value");
+    let run = |args: &[&str]| {
+        let script = r#"exec "$@" 2>/dev/full"#;
+        sandbox.posixage(args).in_shell(script).run()
+    };
+    for (args, code) in [
+        (&["get", "missing"][..], 3),
+        (&["gte"], 2),
+        (&["set", "x=new"], 4),
+        (&["get"], 2),
+        (&["-v", "get", "missing"], 3),
+    ] {
+        assert_eq!(run(args).status.code(), Some(code), "{args:?}");
+    }
+    assert_eq!(run(&["-v", "get", "x"]).succeeds().out(), "value");
+}

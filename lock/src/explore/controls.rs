@@ -2,7 +2,7 @@
 
 use super::{
     call::Violation,
-    ours::{EXCLUSIVE, FENCELESS, Ours},
+    ours::{EXCLUSIVE, FENCELESS, Ours, TAKER},
     process::{Invariant, Program},
     reference::{after_its_fix, before_its_fix},
     search::{Budget, Found, Scenario},
@@ -217,4 +217,37 @@ fn ours_without_the_fence_commits_on_a_lost_lock() {
         |_| true,
     );
     assert_eq!(found.violation, Violation::CommitOnLostLock);
+}
+
+/// Somebody gets the lock in the moment before the exchange: the stopped holder was killed.
+#[test]
+fn ours_without_a_look_at_what_was_displaced_takes_over_from_somebody_alive() {
+    let careless = Ours {
+        without: Some(Invariant::LookAtDisplaced),
+        ..TAKER
+    };
+    let patient = Ours {
+        wait: TAKER.wait,
+        ..EXCLUSIVE
+    };
+    let scenario = Scenario {
+        programs: vec![careless.program(), patient.program(), patient.program()],
+        found: LockFileIs::Fresh,
+        rules: Rules {
+            overtaken: Overtaken::TheStopped,
+            may_lose_unmoved: true,
+        },
+        budget: Budget {
+            ticks: 8,
+            kills: 1,
+            stops: 1,
+            ..AT_ONCE
+        },
+    };
+    // Too rare for a breadth-first search; with this seed it comes early.
+    let found = scenario
+        .wander(2_000_000, 5)
+        .expect_err("it is to be found");
+    println!("{found}");
+    assert!(two_holders(&found.violation));
 }

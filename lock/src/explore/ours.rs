@@ -122,7 +122,7 @@ pub(super) const FENCELESS: Ours = Ours {
 };
 
 /// Waits for long enough to see a holder stand still, and takes over.
-const TAKER: Ours = Ours {
+pub(super) const TAKER: Ours = Ours {
     takeover: Takeover::Stale,
     wait: Wait::For(seconds(5 * TICK)),
     ..EXCLUSIVE

@@ -34,6 +34,8 @@ pub(super) enum Invariant {
     SameInode,
     /// I2: a file that is gone is no error.
     GoneIsNoError,
+    /// I3: the look at what a takeover displaced.
+    LookAtDisplaced,
     /// I4: the heartbeat.
     Heartbeat,
 }
@@ -73,6 +75,7 @@ impl Program {
             without: self.without,
             opened: Cell::default(),
             locked: Cell::default(),
+            looked: Cell::default(),
         }));
         let outcome = (self.run)(&sim);
         if !sim.0.halted.get() {
@@ -101,6 +104,8 @@ struct Inner {
     /// What the last fstat said, and whether the file was locked since.
     opened: Cell<Option<Stat>>,
     locked: Cell<bool>,
+    /// What the last look at the path said.
+    looked: Cell<Option<Stat>>,
 }
 
 /// An error that no system gives: the record is at its end.
@@ -228,7 +233,13 @@ impl System for Sim {
                 self.0.opened.get().ok_or(HALTED)
             }
             Err(errno) => Err(errno),
-            Ok(Answer::Stat(stat)) => Ok(stat),
+            Ok(_) if label == Label::Spare && self.do_without(Invariant::LookAtDisplaced) => {
+                self.0.looked.get().ok_or(HALTED)
+            }
+            Ok(Answer::Stat(stat)) => {
+                self.0.looked.set(Some(stat));
+                Ok(stat)
+            }
             Ok(_) => Err(HALTED),
         }
     }

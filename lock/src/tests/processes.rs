@@ -140,6 +140,8 @@ fn a_stopped_holder_is_waited_for_and_named() {
         "{error}"
     );
 
+    assert!(!error.to_string().contains("wait"), "{error}");
+
     // It stood still for longer than a lock is good for, though nobody took it away.
     holder.signal(Signal::CONT);
     holder.proceed();
