@@ -28,20 +28,22 @@ pub(crate) fn sweep(root: &Root) -> Result<(), Error> {
     let entries = entries(root).map_err(|e| Error::io("list store", &root.path, e))?;
     let (leftovers, others): (Vec<_>, Vec<_>) =
         entries.into_iter().partition(|(name, _)| is_leftover(name));
-    if leftovers.is_empty() {
-        return Ok(());
-    }
-    // A rename whose fsync failed may or may not be on disk. It is before anything is removed, so
-    // that nothing is that the disk still calls by a secret's name.
-    fsync(&root.dir).map_err(|e| Error::io("fsync", &root.path, e))?;
+    let mut synced = false;
     for (name, inode) in leftovers {
         // After a power cut some file systems know one directory by two names. The secret stays.
         if others.iter().any(|(_, other)| *other == inode) {
             continue;
         }
-        if let Some(_claim) = claim(root, &name) {
-            tree::remove_or_leave(root, &name);
+        let Some(_claim) = claim(root, &name) else {
+            continue;
+        };
+        // A rename whose fsync failed may or may not be on disk. It is before anything is removed,
+        // so that nothing is that the disk still calls by a secret's name.
+        if !synced {
+            fsync(&root.dir).map_err(|e| Error::io("fsync", &root.path, e))?;
+            synced = true;
         }
+        tree::remove_or_leave(root, &name);
     }
     Ok(())
 }

@@ -39,9 +39,15 @@ pub fn tampered(sandbox: &Sandbox, program: Program, expressions: &[String]) -> 
 pub const INJECTED: &str = "(INJECTED)";
 
 fn strace(options: &[&str]) -> Vec<String> {
-    let strace = tools::need("strace", "strace").display().to_string();
-    let options = options.iter().map(|option| String::from(*option));
-    [strace].into_iter().chain(options).collect()
+    let mut words = Vec::new();
+    if !tools::is_root() {
+        // posixage lets nobody but root look into its memory. This user is root of its own namespace.
+        words.push(tools::need("unshare", "util-linux").display().to_string());
+        words.extend(["--user", "--map-root-user"].map(String::from));
+    }
+    words.push(tools::need("strace", "strace").display().to_string());
+    words.extend(options.iter().map(|option| String::from(*option)));
+    words
 }
 
 /// The calls of the one thread that touches files, in order, with all they wrote. Those that name
