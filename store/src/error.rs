@@ -186,6 +186,11 @@ impl Error {
                 io::ErrorKind::PermissionDenied => {
                     Some("is it another user's? ls -ld tells the owner and the mode".into())
                 }
+                io::ErrorKind::CrossesDevices => Some(
+                    "on an overlay file system what comes from a lower layer cannot be renamed: \
+                     copy the store once, as a whole"
+                        .into(),
+                ),
                 io::ErrorKind::ReadOnlyFilesystem => {
                     Some("the store can be read, not written".into())
                 }

@@ -374,10 +374,10 @@ fn a_prompt_shows_nothing_of_what_is_typed() {
     let store = store();
     let sandbox = &store.sandbox;
     let mut terminal = Terminal::start(sandbox.posixage(["-v", "set", "x"]));
-    terminal.answers("value of x", VALUE);
-    terminal.answers("again", VALUE);
     terminal.answers("password", PASSWORD);
     terminal.answers("again", PASSWORD);
+    terminal.answers("value of x", VALUE);
+    terminal.answers("again", VALUE);
     let end = terminal.wait().exits(0);
     assert_clean("the screen", end.screen.as_bytes(), &store.canaries);
 
