@@ -23,6 +23,7 @@ fn main() -> Result<()> {
     println!("| work | ours | yardstick | ratio | yardstick is |");
     println!("| --- | --- | --- | --- | --- |");
     let rounds = |n| if once { 1 } else { n };
+    pattern(rounds(2000))?;
     store.lock(rounds(2000))?;
     store.get(rounds(2000))?;
     store.overwrite(rounds(500))?;
@@ -196,6 +197,30 @@ impl Bench {
             bare,
         )
     }
+}
+
+fn pattern(rounds: usize) -> Result<()> {
+    let parts = vec!["**/a"; 40].join("/") + "/b";
+    let pattern: Pattern = parts.parse()?;
+    let id: Id = vec!["a"; 90].join("/").parse()?;
+    let ours = || {
+        assert!(!pattern.matches(&id));
+        Ok(())
+    };
+    let bare = || {
+        let names = || id.components();
+        let equal = |part: &str| names().filter(|name| *name == part).count();
+        assert_eq!(parts.split('/').map(equal).sum::<usize>(), 3600);
+        Ok(())
+    };
+    let yardstick = "to compare every part with every component";
+    compare(
+        "match 40 × ** with 90 components",
+        rounds,
+        ours,
+        yardstick,
+        bare,
+    )
 }
 
 fn make(directory: &Path, ciphertext: &[u8]) -> Result<()> {

@@ -22,6 +22,11 @@ impl Call {
         if line.starts_with(['+', '-']) || line.ends_with("<unfinished ...>") {
             return None;
         }
+        // So ends a call of a thread that the end of the process was faster with.
+        let line = match line.strip_suffix(" <detached ...>") {
+            Some(call) => &format!("{call}) = ?"),
+            None => line,
+        };
         let understood = || {
             let (name, rest) = line.split_once('(')?;
             // The last: an annotation behind it, such as (INJECTED), has no equals sign.
