@@ -101,7 +101,11 @@ impl System for Kernel {
     }
 
     fn unlock(&self, file: &OwnedFd) -> Result<()> {
-        unlock(file)
+        unlock(file)?;
+        // I7: who waits has just been woken, and gets its turn before this thread locks again.
+        // Otherwise a thread in a loop keeps the lock for as long as it may run.
+        std::thread::yield_now();
+        Ok(())
     }
 
     fn lock_directory(&self) -> Result<Option<OwnedFd>> {
