@@ -109,12 +109,31 @@ impl Store {
     /// [`Error::NotFound`], [`Error::NoKeyFits`], [`Error::Damaged`] and those of the lock and of
     /// reading.
     pub fn get(&self, id: &Id) -> Result<Secret, Error> {
-        let sealed = self.sealed(id)?;
-        let value = self
+        let sealed = {
+            let _shared = self.acquire(Mode::Shared)?;
+            Sealed::read_for(&self.root, id, self.keyring.key_types())?
+        };
+        self.unseal(id, sealed)
+    }
+
+    /// Decrypts what was read for the keys that there are. The caller does not hold the lock.
+    fn unseal(&self, id: &Id, sealed: Sealed) -> Result<Secret, Error> {
+        let opened = self
             .keyring
-            .open(&self.root, id, &sealed, None, Fetch::Allowed)?;
-        tracing::debug!(%id, "decrypted");
-        Ok(Secret::from(value).with_metadata(sealed.metadata))
+            .open(&self.root, id, &sealed, None, Fetch::Allowed);
+        match opened {
+            Ok(value) => {
+                tracing::debug!(%id, "decrypted");
+                Ok(Secret::from(value).with_metadata(sealed.metadata))
+            }
+            // Whoever has no key that fits wants to know which would.
+            Err(Error::NoKeyFits { id, attempts, .. }) => Err(Error::NoKeyFits {
+                has: self.sealed(&id)?.key_types(),
+                id,
+                attempts,
+            }),
+            Err(error) => Err(error),
+        }
     }
 
     /// The metadata of the secret `id`, without decrypting it.
