@@ -57,6 +57,12 @@ impl Sealed {
         })
     }
 
+    /// How many bytes the copies have.
+    pub(crate) fn len(&self) -> usize {
+        let len = |(_, file): &(_, Result<Vec<u8>, String>)| file.as_ref().map_or(0, Vec::len);
+        self.ciphertexts.iter().map(len).sum()
+    }
+
     /// What there are copies for.
     pub(crate) fn key_types(&self) -> Vec<KeyType> {
         self.ciphertexts.iter().map(|(t, _)| *t).collect()

@@ -10,6 +10,7 @@ use crate::{
     id::Id,
     key::{Identity, KeyType, Recipient},
     root::Root,
+    scrypt,
     source::KeySource,
     ssh_tag::ssh_tag,
 };
@@ -147,7 +148,7 @@ fn damage(error: &DecryptError) -> String {
     match error {
         DecryptError::ExcessiveWork { required, .. } => format!(
             "asks for scrypt work factor {required}; the limit is {}",
-            cipher::MAX_WORK_FACTOR
+            scrypt::MAX_WORK_FACTOR
         ),
         DecryptError::UnknownFormat => "is of an unknown age version".into(),
         DecryptError::InvalidHeader => "is not an age file, or its header is damaged".into(),

@@ -18,6 +18,7 @@ use crate::{
     key::Recipient,
     keyring::{Fetch, Keyring},
     metadata::Metadata,
+    parallel::in_order,
     pattern::Pattern,
     root::Root,
     secret::Secret,
@@ -42,6 +43,9 @@ pub struct Store {
     /// Whether this handle has cleared away what interrupted commits left.
     pub(crate) swept: AtomicBool,
 }
+
+/// How many directories one thread looks into before the next lot.
+const RUN: usize = 64;
 
 /// An id and what may be known of its secret without decrypting it.
 #[derive(Debug)]
@@ -117,7 +121,7 @@ impl Store {
     }
 
     /// Decrypts what was read for the keys that there are. The caller does not hold the lock.
-    fn unseal(&self, id: &Id, sealed: Sealed) -> Result<Secret, Error> {
+    pub(crate) fn unseal(&self, id: &Id, sealed: Sealed) -> Result<Secret, Error> {
         let opened = self
             .keyring
             .open(&self.root, id, &sealed, None, Fetch::Allowed);
@@ -154,12 +158,16 @@ impl Store {
     /// Those of the lock and of listing the directory.
     pub fn list(&self, pattern: &Pattern) -> Result<Vec<Entry>, Error> {
         let _shared = self.acquire(Mode::Shared)?;
-        let entry = |id: Id| match read_metadata(&self.root, &id) {
+        let entry = |id: &Id| match read_metadata(&self.root, id) {
             // Somebody who does not take the lock has just removed it.
             Err(Error::NotFound { .. }) => None,
-            metadata => Some(Entry { metadata, id }),
+            metadata => Some(Entry {
+                metadata,
+                id: id.clone(),
+            }),
         };
-        Ok(self.ids(pattern)?.into_iter().filter_map(entry).collect())
+        let entries = |run: &[Id]| run.iter().filter_map(entry).collect();
+        Ok(in_order(&self.ids(pattern)?, RUN, entries))
     }
 
     /// How many secrets there are, by the names of their directories. Takes no lock, so that it
@@ -169,29 +177,6 @@ impl Store {
     /// Those of listing the directory.
     pub fn count(&self) -> Result<usize, Error> {
         Ok(self.all_ids()?.len())
-    }
-
-    /// Decrypts the secrets that match `pattern`, one at each step of the iterator, sorted by id.
-    ///
-    /// One that cannot be decrypted is an error at its place; it does not hide the others. Each is
-    /// as it is when its turn comes: one removed in the meantime is passed over. A pattern that
-    /// matches nothing gives nothing.
-    ///
-    /// # Errors
-    /// Those of the lock and of listing the directory; of a secret, those of [`get`](Self::get).
-    pub fn filter(
-        &self,
-        pattern: &Pattern,
-    ) -> Result<impl Iterator<Item = (Id, Result<Secret, Error>)>, Error> {
-        let ids = {
-            let _shared = self.acquire(Mode::Shared)?;
-            self.ids(pattern)?
-        };
-        let get = |id: Id| match self.get(&id) {
-            Err(Error::NotFound { .. }) => None,
-            secret => Some((id, secret)),
-        };
-        Ok(ids.into_iter().filter_map(get))
     }
 
     /// Takes the store's lock, for a backup or a script: shared keeps writers out, exclusive
@@ -231,7 +216,7 @@ impl Store {
 
     /// The ids that match, sorted; a pattern without wildcard is taken at its word. The caller holds
     /// the lock.
-    fn ids(&self, pattern: &Pattern) -> Result<Vec<Id>, Error> {
+    pub(crate) fn ids(&self, pattern: &Pattern) -> Result<Vec<Id>, Error> {
         if let Some(id) = pattern.as_id() {
             return Ok(vec![id]);
         }
