@@ -13,21 +13,25 @@ fn store(dir: &tempfile::TempDir) -> Store {
     let path = dir.path().join("store");
     let identity = Identity::generate();
     let mut config = Config::default();
-    config.recipients.push(identity.to_recipient().unwrap());
-    Store::init(&path, &config).unwrap();
+    config
+        .recipients
+        .push(identity.to_recipient().expect("its public half"));
+    Store::init(&path, &config).expect("a store");
     let store = Store::builder(&path)
         .identity(identity)
         .lock_wait(Wait::Try)
         .open()
-        .unwrap();
+        .expect("a store");
     for n in 0..COUNT {
-        store.create(&id(n), &Secret::new("value")).unwrap();
+        store
+            .create(&id(n), &Secret::new("value"))
+            .expect("a store");
     }
     store
 }
 
 fn id(n: usize) -> Id {
-    format!("many/{n:03}").parse().unwrap()
+    format!("many/{n:03}").parse().expect("a store")
 }
 
 #[test]
