@@ -1,8 +1,7 @@
 //! Opening the store with the keys of this run.
 
 use posixage::{
-    Builder, Config, Error, Identity, KeySource, KeyType, Pattern, Recipient, Store,
-    create_identity_file, read_identity_file,
+    Builder, Config, Error, Identity, KeyFile, KeySource, KeyType, Pattern, Recipient, Store,
 };
 
 use crate::{
@@ -148,25 +147,23 @@ pub(crate) fn make_store(
         let path = settings.store.path.clone();
         return Err(Error::StoreExists { path }.into());
     }
-    let mut config = Config {
-        recipients: recipients.to_vec(),
-        password: with_password || password::configured(settings).is_some(),
-        work_factor,
-    };
+    let mut config = Config::new(recipients.to_vec())
+        .with_password(with_password || password::configured(settings).is_some())
+        .with_work_factor(work_factor);
     for source in named_identities(settings)? {
         config.recipients.extend(source.recipients()?);
     }
     let mut made = Made {
         new_identity: false,
         default_identity: config.recipients.is_empty() && !config.password,
-        config: Config::default(),
+        config: Config::new([]),
     };
     if made.default_identity {
         let path = settings.default_identity.as_ref().ok_or_else(|| {
             Failure::new("cannot tell where to keep a key: HOME is not set")
                 .hint("name one: -i FILE")
         })?;
-        made.new_identity = create_identity_file(path)?;
+        made.new_identity = KeyFile::create(path)?;
         config.recipients = read(settings, path)?.recipients()?;
     }
     Store::init(&settings.store.path, &config)?;
@@ -192,11 +189,10 @@ fn named_identities(settings: &Settings) -> Result<Vec<KeySource<Identity>>, Fai
 }
 
 fn read(settings: &Settings, path: &std::path::Path) -> Result<KeySource<Identity>, Failure> {
-    Ok(read_identity_file(
-        path,
-        settings.allow_insecure,
-        password::ask_passphrase,
-    )?)
+    Ok(KeyFile::new(path)
+        .allow_insecure_permissions(settings.allow_insecure)
+        .passphrase(password::ask_passphrase)
+        .identities()?)
 }
 
 fn builder(settings: &Settings) -> Builder {

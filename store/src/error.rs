@@ -156,6 +156,7 @@ pub enum Error {
 
 /// One key that was tried on a secret, and why it did not decrypt it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Attempt {
     /// The name of the key source.
     pub key: String,

@@ -27,7 +27,8 @@ impl Store {
     /// [`Error::StoreExists`] if there is a `.posixage.toml`; [`Error::Config`] for a work factor out
     /// of range; [`Error::InsecurePermissions`], [`Error::ForeignOwner`], and those of the lock and of
     /// writing.
-    pub fn init(path: &Path, config: &Config) -> Result<(), Error> {
+    pub fn init(path: impl AsRef<Path>, config: &Config) -> Result<(), Error> {
+        let path = path.as_ref();
         let toml = config.to_toml().map_err(|reason| Error::Config {
             path: path.join(CONFIG_FILE),
             reason,

@@ -55,6 +55,7 @@ const BATCH: usize = 64;
 
 /// An id and what may be known of its secret without decrypting it.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Entry {
     /// The id.
     pub id: Id,

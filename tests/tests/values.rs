@@ -65,9 +65,7 @@ fn ids() -> [String; 5] {
 
 /// A store that the library and the binary share; the key is the binary's.
 fn shared(sandbox: &Sandbox) -> Store {
-    let key = posixage::read_identity_file(&sandbox.identity(), false, |_| {
-        panic!("no passphrase is needed")
-    });
+    let key = posixage::KeyFile::new(sandbox.identity()).identities();
     let builder = Store::builder(sandbox.store()).identity(key.expect("the key of init"));
     builder.open().expect("the store of init")
 }
@@ -301,10 +299,7 @@ fn metadata_of_almost_a_mebibyte_comes_back() {
 fn temporary_store(path: &Path) -> Store {
     let identity = Identity::generate();
     let recipients: Vec<Recipient> = vec![identity.to_recipient().expect("a recipient")];
-    let config = Config {
-        recipients,
-        ..Config::default()
-    };
+    let config = Config::new(recipients);
     Store::init(path, &config).expect("init");
     Store::builder(path)
         .identity(identity)
