@@ -24,7 +24,7 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Global {
     /// The store's directory [default: $POSIXAGE_STORE, config.toml, ~/.local/share/posixage]
     #[arg(long, global = true, value_name = "DIR")]
@@ -36,8 +36,9 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
     /// How long to wait for the store's lock, such as 500ms, 30s, 2m; 0 does not wait
-    #[arg(long, global = true, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
-    pub(crate) lock_timeout: Duration,
+    /// [default: $POSIXAGE_LOCK_TIMEOUT, 30s]
+    #[arg(long, global = true, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) lock_timeout: Option<Duration>,
     /// Use a store or key file that others can read or write
     #[arg(long, global = true)]
     pub(crate) allow_insecure_permissions: bool,
@@ -188,7 +189,7 @@ pub(crate) struct Completions {
     pub(crate) shell: Shell,
 }
 
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let number: u64 = digits
         .parse()

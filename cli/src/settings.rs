@@ -4,16 +4,19 @@
 use std::{
     env,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use posixage::lock::Wait;
 
 use crate::{
-    args::Global,
+    args::{Global, parse_duration},
     config::{Config, PasswordCommand},
-    failure::Failure,
+    failure::{Code, Failure},
     output::say,
 };
+
+const DEFAULT_LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -38,6 +41,11 @@ pub(crate) struct Place {
 }
 
 impl Settings {
+    /// For programs that have no options.
+    pub(crate) fn from_environment() -> Result<Self, Failure> {
+        Self::resolve(Global::default())
+    }
+
     pub(crate) fn resolve(global: Global) -> Result<Self, Failure> {
         let config_dir = base_dir("XDG_CONFIG_HOME", ".config");
         let config = match &config_dir {
@@ -63,7 +71,7 @@ impl Settings {
         .into_iter()
         .find(|named| !named.is_empty())
         .unwrap_or_default();
-        let lock_wait = match global.lock_timeout {
+        let lock_wait = match global.lock_timeout.map_or_else(lock_timeout, Ok)? {
             timeout if timeout.is_zero() => Wait::Try,
             timeout => Wait::For(timeout),
         };
@@ -102,6 +110,15 @@ fn base_dir(variable: &str, default: &str) -> Option<PathBuf> {
     let base = path_from(variable).filter(|path| path.is_absolute());
     let home = || path_from("HOME").map(|home| home.join(default));
     Some(base.or_else(home)?.join("posixage"))
+}
+
+fn lock_timeout() -> Result<Duration, Failure> {
+    const VARIABLE: &str = "POSIXAGE_LOCK_TIMEOUT";
+    let Some(value) = path_from(VARIABLE) else {
+        return Ok(DEFAULT_LOCK_TIMEOUT);
+    };
+    let fails = |e: String| Failure::new(format_args!("{VARIABLE}: {e}")).code(Code::Usage);
+    parse_duration(&value.to_string_lossy()).map_err(fails)
 }
 
 /// An empty variable is one that is not set.

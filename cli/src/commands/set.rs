@@ -2,18 +2,18 @@
 
 use std::{
     ffi::OsStr,
-    io::{self, IsTerminal, Read},
+    io::{self, IsTerminal},
     os::unix::ffi::OsStrExt,
 };
 
-use posixage::{Error, Id, MAX_VALUE_LEN, Metadata, Secret};
+use posixage::{Error, Id, Metadata, Secret};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::{
     args::Set,
-    failure::{Code, Failure, reason},
-    keys,
+    failure::{Code, Failure},
+    input, keys,
     settings::Settings,
     terminal,
     value::Encoding,
@@ -42,7 +42,7 @@ pub(crate) fn run(settings: &Settings, args: Set) -> Result<(), Failure> {
         }
     }
     let secret = if args.json {
-        from_json(&read_stdin()?)?
+        from_json(&input::read()?)?
     } else {
         let value = match value {
             Some(value) => value,
@@ -83,7 +83,7 @@ impl Target {
 }
 
 fn from_stdin(raw: bool) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let mut value = read_stdin()?;
+    let mut value = input::read()?;
     if !raw && value.ends_with(b"\n") {
         value.pop();
         if value.ends_with(b"\r") {
@@ -91,37 +91,6 @@ fn from_stdin(raw: bool) -> Result<Zeroizing<Vec<u8>>, Failure> {
         }
     }
     Ok(value)
-}
-
-fn read_stdin() -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let fails = |e: io::Error| Failure::new(format!("cannot read standard input: {}", reason(&e)));
-    let mut stdin = io::stdin().lock();
-    let mut value = Zeroizing::new(Vec::new());
-    let mut chunk = Zeroizing::new([0; 64 << 10]);
-    loop {
-        let n = match stdin.read(&mut *chunk) {
-            Ok(0) => return Ok(value),
-            Ok(n) => n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(fails(e)),
-        };
-        if value.len() + n > 2 * MAX_VALUE_LEN {
-            return Err(Failure::new(format!(
-                "standard input is over the limit of {MAX_VALUE_LEN} bytes"
-            )));
-        }
-        append(&mut value, &chunk[..n]);
-    }
-}
-
-/// A vector that grows by itself leaves copies of its content behind.
-fn append(value: &mut Zeroizing<Vec<u8>>, more: &[u8]) {
-    if value.capacity() - value.len() < more.len() {
-        let mut larger = Zeroizing::new(Vec::with_capacity(2 * (value.len() + more.len())));
-        larger.extend_from_slice(value);
-        *value = larger;
-    }
-    value.extend_from_slice(more);
 }
 
 fn from_json(text: &[u8]) -> Result<Secret, Failure> {

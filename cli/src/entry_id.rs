@@ -1,0 +1,161 @@
+//! Which id stands for a URL that a client keeps a credential under.
+//!
+//! Ids have a small alphabet and no empty components, URLs do not care. So each part between
+//! slashes is written as it is, apart from bytes outside the alphabet and `_`, which become `_` and
+//! two hexadecimal digits; an empty part is a single `_`. What would be too long for an id is named
+//! by its SHA-256 below `_sha256`, which no escape looks like.
+//!
+//! | URL | id, below `docker` |
+//! | --- | --- |
+//! | `registry.example.com:5000` | `docker/registry.example.com:5000` |
+//! | `https://index.docker.io/v1/` | `docker/https:/_/index.docker.io/v1/_` |
+
+use std::fmt::Write;
+
+use posixage::{Id, MAX_ID_LEN};
+use sha2::{Digest, Sha256};
+
+/// The id for `text` below the component `namespace`: the same for the same text, never the same for
+/// two different ones.
+pub(crate) fn entry_id(namespace: &str, text: &str) -> Id {
+    let parts: Vec<String> = text.split('/').map(escape).collect();
+    let readable = format!("{namespace}/{}", parts.join("/"));
+    let id = match readable.len() <= MAX_ID_LEN {
+        true => readable,
+        false => format!("{namespace}/_sha256/{:x}", Sha256::digest(text)),
+    };
+    id.parse()
+        .expect("an escaped text has an id's alphabet and length")
+}
+
+fn escape(part: &str) -> String {
+    if part.is_empty() {
+        return "_".into();
+    }
+    let mut escaped = String::with_capacity(part.len());
+    for byte in part.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b':' | b'-' => {
+                escaped.push(byte.into());
+            }
+            _ => {
+                let _ = write!(escaped, "_{byte:02x}");
+            }
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The inverse, as far as an id is readable.
+    fn decode(id: &Id) -> Option<String> {
+        let (_, rest) = id.as_str().split_once('/')?;
+        if rest.starts_with("_sha256/") {
+            return None;
+        }
+        let unescape = |part: &str| {
+            let mut bytes = Vec::new();
+            let mut rest = part.as_bytes();
+            while let Some((&first, tail)) = rest.split_first() {
+                if first == b'_' {
+                    let digits = std::str::from_utf8(&tail[..2]).unwrap();
+                    bytes.push(u8::from_str_radix(digits, 16).unwrap());
+                    rest = &tail[2..];
+                } else {
+                    bytes.push(first);
+                    rest = tail;
+                }
+            }
+            String::from_utf8(bytes).unwrap()
+        };
+        let parts: Vec<String> = rest
+            .split('/')
+            .map(|part| match part {
+                "_" => String::new(),
+                part => unescape(part),
+            })
+            .collect();
+        Some(parts.join("/"))
+    }
+
+    #[test]
+    fn what_registries_are_called_stays_readable() {
+        for (url, id) in [
+            (
+                "registry.example.com:5000",
+                "docker/registry.example.com:5000",
+            ),
+            (
+                "https://index.docker.io/v1/",
+                "docker/https:/_/index.docker.io/v1/_",
+            ),
+            ("localhost", "docker/localhost"),
+            ("[::1]:5000/a_b", "docker/_5b::1_5d:5000/a_5fb"),
+            ("", "docker/_"),
+            ("_", "docker/_5f"),
+            ("/", "docker/_/_"),
+        ] {
+            assert_eq!(entry_id("docker", url).as_str(), id);
+        }
+    }
+
+    #[test]
+    fn urls_that_differ_in_scheme_slash_port_or_case_have_different_ids() {
+        let urls = [
+            "host",
+            "HOST",
+            "host/",
+            "/host",
+            "host//",
+            "host:443",
+            "http://host",
+            "https://host",
+            "https://host/",
+            "https:/host",
+            "https:/_/host",
+            "host_",
+            "_sha256/00",
+            "host%2f",
+        ];
+        let ids: std::collections::BTreeSet<Id> =
+            urls.iter().map(|url| entry_id("docker", url)).collect();
+        assert_eq!(ids.len(), urls.len());
+    }
+
+    #[test]
+    fn a_long_url_is_named_by_its_hash() {
+        let long = "x".repeat(183);
+        assert_eq!(entry_id("docker", &long[..182]).as_str().len(), MAX_ID_LEN);
+        let id = entry_id("docker", &long);
+        assert!(id.as_str().starts_with("docker/_sha256/"));
+        assert_eq!(id.as_str().len(), "docker/_sha256/".len() + 64);
+        // A URL that looks like such an id is not taken for one.
+        let forged = id.as_str().strip_prefix("docker/").unwrap();
+        assert_ne!(entry_id("docker", forged), id);
+    }
+
+    proptest! {
+        #[test]
+        fn a_readable_id_decodes_to_its_url(url in "\\PC{0,60}|[a-z/_:%\\x00-\\x20]{0,80}") {
+            let id = entry_id("docker", &url);
+            match decode(&id) {
+                Some(decoded) => prop_assert_eq!(decoded, url),
+                None => prop_assert!(url.len() > 60),
+            }
+        }
+
+        #[test]
+        fn different_urls_have_different_ids_within_the_limit(
+            a in "[a_/]{0,8}|\\PC{0,300}", b in "[a_/]{0,8}|\\PC{0,300}",
+        ) {
+            let (x, y) = (entry_id("docker", &a), entry_id("docker", &b));
+            prop_assert!(x.as_str().len() <= MAX_ID_LEN);
+            prop_assert_eq!(a == b, x == y);
+        }
+    }
+}

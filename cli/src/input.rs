@@ -1,0 +1,40 @@
+//! What comes in on standard input, which may be secret.
+
+use std::io::{self, Read};
+
+use posixage::MAX_VALUE_LEN;
+use zeroize::Zeroizing;
+
+use crate::failure::{Failure, reason};
+
+/// All of it, in memory that is wiped: at most twice [`MAX_VALUE_LEN`], since JSON escapes take room.
+pub(crate) fn read() -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let fails = |e: io::Error| Failure::new(format!("cannot read standard input: {}", reason(&e)));
+    let mut stdin = io::stdin().lock();
+    let mut value = Zeroizing::new(Vec::new());
+    let mut chunk = Zeroizing::new([0; 64 << 10]);
+    loop {
+        let n = match stdin.read(&mut *chunk) {
+            Ok(0) => return Ok(value),
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(fails(e)),
+        };
+        if value.len() + n > 2 * MAX_VALUE_LEN {
+            return Err(Failure::new(format!(
+                "standard input is over the limit of {MAX_VALUE_LEN} bytes"
+            )));
+        }
+        append(&mut value, &chunk[..n]);
+    }
+}
+
+/// A vector that grows by itself leaves copies of its content behind.
+fn append(value: &mut Zeroizing<Vec<u8>>, more: &[u8]) {
+    if value.capacity() - value.len() < more.len() {
+        let mut larger = Zeroizing::new(Vec::with_capacity(2 * (value.len() + more.len())));
+        larger.extend_from_slice(value);
+        *value = larger;
+    }
+    value.extend_from_slice(more);
+}
