@@ -60,7 +60,7 @@ pub use finding::{Finding, Problem};
 pub use id::{Id, MAX_ID_LEN, ParseIdError};
 pub use key::{Identity, KeyType, ParseKeyError, Recipient};
 pub use key_file::KeyFile;
-pub use metadata::{MAX_METADATA_LEN, Metadata, MetadataError};
+pub use metadata::{MAX_METADATA_LEN, Metadata};
 pub use password::Password;
 pub use pattern::{MAX_PATTERN_LEN, Pattern};
 /// The store's lock file, and how to wait for it.
@@ -81,5 +81,5 @@ const _: () = {
     send_and_sync::<(KeySource<Identity>, KeySource<Recipient>, KeyType)>();
     send_and_sync::<(Identity, Recipient, Password)>();
     send_and_sync::<(Error, Attempt, KeyError)>();
-    send_and_sync::<(MetadataError, ParseIdError, ParseKeyError)>();
+    send_and_sync::<(ParseIdError, ParseKeyError)>();
 };

@@ -50,7 +50,7 @@ impl Store {
     /// after an error, the old one is there, whole.
     ///
     /// # Errors
-    /// [`Error::NoRecipients`], [`Error::ValueTooLarge`], [`Error::Metadata`], and those of keys, of
+    /// [`Error::NoRecipients`], [`Error::ValueTooLarge`], [`Error::MetadataTooLarge`], and those of keys, of
     /// the lock and of writing.
     pub fn set(&self, id: &Id, secret: &Secret) -> Result<(), Error> {
         self.write(id, secret, Overwrite::Allow)
@@ -176,10 +176,11 @@ impl Store {
                 len: value.len(),
             });
         }
-        let metadata = Metadata::to_json(secret.metadata()).map_err(|source| Error::Metadata {
-            id: id.clone(),
-            source,
-        })?;
+        let metadata =
+            Metadata::to_json(secret.metadata()).map_err(|len| Error::MetadataTooLarge {
+                id: id.clone(),
+                len,
+            })?;
         let files = cipher::encrypt(value, recipients, self.inner.work_factor).map_err(|e| {
             Error::Encrypt {
                 id: id.clone(),

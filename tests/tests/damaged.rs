@@ -121,7 +121,7 @@ fn private(path: &Path) {
 
 const NOT_AGE: &str = "is not an age file, or its header is damaged";
 const ALTERED: &str = "is truncated or altered";
-const MALFORMED: &str = "metadata is not a JSON object of strings";
+const MALFORMED: &str = "is not a JSON object of strings";
 const NOT_REGULAR: &str = "is not a regular file";
 
 #[test]
