@@ -202,3 +202,7 @@ impl fmt::Debug for LockFile {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -36,6 +36,10 @@ impl Store {
         make_root(path)?;
         let root = Root::open(path, false)?;
         root.check_writable()?;
+        let is_made = root.contains(CONFIG_FILE);
+        if is_made.map_err(|e| Error::io("stat", root.path_of(CONFIG_FILE), e))? {
+            return Err(Error::StoreExists { path: path.into() });
+        }
         let dir = root
             .dir
             .try_clone()

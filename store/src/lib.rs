@@ -1,23 +1,4 @@
-//! A secret store for machines without a desktop keyring: one age-encrypted directory per secret, a
-//! lock file that coordinates processes, and commits that a power cut cannot tear.
-//!
-//! Compatible on disk, both ways, with the posixage store of docker/secrets-engine.
-//!
-//! ```
-//! use posixage::{Config, Identity, Secret, Store};
-//!
-//! # let dir = tempfile::tempdir()?;
-//! # let path = dir.path().join("store");
-//! let identity = Identity::generate();
-//! let config = Config::new([identity.to_recipient()?]);
-//! Store::init(&path, &config)?;
-//!
-//! let store = Store::builder(&path).identity(identity).open()?;
-//! let id = "registry.example.com/token".parse()?;
-//! store.set(&id, &Secret::new("hunter2"))?;
-//! assert_eq!(store.get(&id)?.expose(), b"hunter2");
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+#![doc = include_str!("guide.md")]
 
 mod builder;
 mod cipher;
@@ -83,3 +64,7 @@ const _: () = {
     send_and_sync::<(Error, Attempt, KeyError)>();
     send_and_sync::<(ParseIdError, ParseKeyError)>();
 };
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
