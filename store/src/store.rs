@@ -1,9 +1,6 @@
 //! The store: opening it, and reading.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::atomic::AtomicBool,
-};
+use std::path::{Path, PathBuf};
 
 use posixage_lock::{Guard, LockFile, Mode, Status, Wait};
 
@@ -39,8 +36,6 @@ pub struct Store {
     pub(crate) config: Option<Config>,
     pub(crate) work_factor: u8,
     pub(crate) committer: Committer,
-    /// Whether this handle has cleared away what interrupted commits left.
-    pub(crate) swept: AtomicBool,
 }
 
 /// An id and what may be known of its secret without decrypting it.
@@ -84,7 +79,6 @@ impl Store {
             work_factor: work_factor.unwrap_or(cipher::DEFAULT_WORK_FACTOR),
             config,
             committer: Committer::default(),
-            swept: AtomicBool::new(false),
         })
     }
 

@@ -6,7 +6,7 @@ use posixage_lock::{Guard, Mode};
 
 use crate::{
     cipher,
-    commit::{Displaced, Overwrite},
+    commit::{Displaced, Overwrite, discard},
     directory::{METADATA_FILE, Sealed},
     error::Error,
     id::Id,
@@ -134,14 +134,15 @@ impl Store {
 
     /// The exclusive lock on a store without leftovers.
     ///
-    /// A handle looks for stages and trash once: to list the root costs more than a commit where
-    /// there are many secrets, and these harm nobody until the next process comes.
+    /// A handle looks for stages and trash once, and again after it has left some itself: to list the
+    /// root costs more than a commit where there are many secrets, and these harm nobody until the
+    /// next process comes.
     fn acquire_to_write(&self) -> Result<Guard, Error> {
         let exclusive = self.acquire(Mode::Exclusive)?;
-        sweep::recover(&self.root)?;
-        if !self.swept.load(Ordering::Relaxed) {
-            sweep::sweep(&self.root)?;
-            self.swept.store(true, Ordering::Relaxed);
+        sweep::recover(&self.root, &exclusive)?;
+        if !self.root.swept.load(Ordering::Relaxed) {
+            sweep::sweep(&self.root, &exclusive)?;
+            self.root.swept.store(true, Ordering::Relaxed);
         }
         Ok(exclusive)
     }
@@ -208,9 +209,7 @@ impl Store {
 
     fn unpublish(&self, exclusive: &Guard, id: &Id) -> Result<Displaced, Error> {
         exclusive.verify()?;
-        self.committer
-            .unpublish(&self.root, &id.directory_name())?
-            .ok_or_else(|| Error::NotFound { id: id.clone() })
+        discard(&self.root, &id.directory_name())?.ok_or_else(|| Error::NotFound { id: id.clone() })
     }
 
     /// Whom to encrypt to: those the caller named, else those of the store, else whoever can read.

@@ -135,6 +135,7 @@ const FAILURES: [(&str, &[&str]); 22] = [
     ("getdents64", &["EIO"]),
     ("read", &["EIO", "EINTR"]),
     ("close", &["EIO", "EINTR"]),
+    // It knows no error of a disk. Where it is not there at all, see `limits`.
     ("getrandom", &["EINTR"]),
     ("clone3", &["EAGAIN"]),
 ];
