@@ -127,6 +127,16 @@ impl From<KeyError> for Failure {
     }
 }
 
+/// Several failures, each printed; the code is theirs if they agree. None is no failure.
+pub(crate) fn all(failures: Vec<Failure>) -> Result<(), Failure> {
+    let Some(code) = failures.first().map(Failure::exit_code) else {
+        return Ok(());
+    };
+    failures.iter().for_each(Failure::print);
+    let same = failures.iter().all(|failure| failure.exit_code() == code);
+    Err(Failure::silent(if same { code } else { Code::Other }))
+}
+
 fn key_code(error: &KeyError) -> Code {
     match error {
         KeyError::InsecurePermissions { .. } => Code::UnsafePermissions,

@@ -6,6 +6,7 @@ mod commands;
 mod config;
 mod entry_id;
 mod failure;
+mod git;
 mod input;
 mod keys;
 mod output;
@@ -23,4 +24,11 @@ use std::process::ExitCode;
 pub fn posixage() -> ExitCode {
     process::begin();
     commands::run().unwrap_or_else(|failure| failure.report())
+}
+
+/// `git-credential-posixage`, which keeps Git's credentials.
+#[must_use]
+pub fn git_credential_posixage() -> ExitCode {
+    process::begin();
+    git::run(std::env::args_os().skip(1)).unwrap_or_else(|failure| failure.report())
 }
