@@ -28,6 +28,15 @@ pub fn posixage() -> &'static Path {
     })
 }
 
+/// The directory that it and the other programs are in.
+///
+/// # Panics
+/// They do not build.
+#[must_use]
+pub fn directory() -> &'static Path {
+    posixage().parent().expect("a directory")
+}
+
 fn build() -> PathBuf {
     // TARGET/PROFILE/deps/TEST
     let test = env::current_exe().expect("the path of this test");
