@@ -19,6 +19,8 @@ pub(crate) enum Code {
     Locked = 6,
     Damaged = 7,
     UnsafePermissions = 8,
+    NotRunnable = 126,
+    NoSuchProgram = 127,
 }
 
 /// Why a command failed. Nothing secret is in it.
@@ -43,6 +45,14 @@ impl Failure {
         Self {
             code,
             ..Self::new("")
+        }
+    }
+
+    /// The same, on what it is about.
+    pub(crate) fn about(self, what: impl fmt::Display) -> Self {
+        Self {
+            message: format!("{what}: {}", self.message),
+            ..self
         }
     }
 

@@ -4,6 +4,7 @@
 mod args;
 mod commands;
 mod config;
+mod dotenv;
 mod entry_id;
 mod failure;
 mod git;
