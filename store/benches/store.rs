@@ -147,7 +147,7 @@ impl Bench {
         }
         let pattern: Pattern = "many/*".parse()?;
         let ours = || {
-            assert_eq!(self.store.list(&pattern)?.len(), 1000);
+            assert_eq!(self.store.list(&pattern)?.count(), 1000);
             Ok(())
         };
         let bare = || -> Result<()> {

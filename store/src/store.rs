@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::atomic::AtomicBool,
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use posixage_lock::{Guard, LockFile, Mode, Status, Wait};
@@ -27,21 +27,31 @@ use crate::{
 
 /// A directory of secrets, each encrypted with age; see the [crate's documentation](crate).
 ///
-/// Any number of handles, threads and processes may use one store at the same time. A handle is
-/// `Send + Sync` and holds no lock between calls.
-#[derive(Debug)]
+/// Any number of handles, threads and processes may use one store at the same time. A handle holds no
+/// lock between calls. Its clones share its keys, and cost nothing to speak of.
+#[derive(Clone, Debug)]
 pub struct Store {
+    pub(crate) inner: Arc<Inner>,
+    wait: Wait,
+}
+
+/// What the clones of a handle share.
+#[derive(Debug)]
+pub(crate) struct Inner {
     pub(crate) root: Root,
     lock: LockFile,
-    pub(crate) wait: Wait,
     pub(crate) keyring: Keyring,
     pub(crate) recipients: Vec<KeySource<Recipient>>,
     pub(crate) config: Option<Config>,
     pub(crate) work_factor: u8,
     pub(crate) committer: Committer,
-    /// Whether this handle has cleared away what interrupted commits left.
+    /// Whether what interrupted commits left has been cleared away.
     pub(crate) swept: AtomicBool,
 }
+
+/// How many entries a listing reads under one lock: at most so many times 1 MiB are in memory, and
+/// the lock costs little.
+const BATCH: usize = 64;
 
 /// An id and what may be known of its secret without decrypting it.
 #[derive(Debug)]
@@ -73,10 +83,9 @@ impl Store {
         let work_factor = builder
             .work_factor
             .or(config.as_ref().map(|c| c.work_factor));
-        Ok(Self {
+        let inner = Inner {
             root,
             lock,
-            wait: builder.wait,
             keyring: Keyring {
                 identities: builder.identities,
             },
@@ -85,19 +94,40 @@ impl Store {
             config,
             committer: Committer::default(),
             swept: AtomicBool::new(false),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+            wait: builder.wait,
         })
+    }
+
+    /// The same store with another wait for its lock, for one call or more:
+    ///
+    /// ```no_run
+    /// # use posixage::{Store, lock::Wait};
+    /// # fn f(store: &Store) -> Result<(), posixage::Error> {
+    /// let now_or_never = store.with_lock_wait(Wait::Try);
+    /// now_or_never.remove(&"session/token".parse().unwrap())?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn with_lock_wait(&self, wait: Wait) -> Self {
+        Self {
+            wait,
+            ..self.clone()
+        }
     }
 
     /// The directory that is the store.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.root.path
+        &self.inner.root.path
     }
 
     /// Who the store says its secrets are encrypted to; `None` for a store by the reference.
     #[must_use]
     pub fn config(&self) -> Option<&Config> {
-        self.config.as_ref()
+        self.inner.config.as_ref()
     }
 
     /// Decrypts the secret `id`.
@@ -111,8 +141,9 @@ impl Store {
     pub fn get(&self, id: &Id) -> Result<Secret, Error> {
         let sealed = self.sealed(id)?;
         let value = self
+            .inner
             .keyring
-            .open(&self.root, id, &sealed, None, Fetch::Allowed)?;
+            .open(&self.inner.root, id, &sealed, None, Fetch::Allowed)?;
         tracing::debug!(%id, "decrypted");
         Ok(Secret::from(value).with_metadata(sealed.metadata))
     }
@@ -123,24 +154,58 @@ impl Store {
     /// [`Error::NotFound`], [`Error::Damaged`] and those of the lock and of reading.
     pub fn metadata(&self, id: &Id) -> Result<Option<Metadata>, Error> {
         let _shared = self.acquire(Mode::Shared)?;
-        read_metadata(&self.root, id)
+        read_metadata(&self.inner.root, id)
     }
 
     /// The secrets that match `pattern`, sorted by id, with their metadata. Decrypts nothing.
+    ///
+    /// All ids are in memory, their metadata is read as the iterator goes on, 64 secrets under
+    /// one shared lock; nothing is locked between two steps. So each secret is as it is when its turn
+    /// comes: one removed in the meantime is passed over.
     ///
     /// An entry whose metadata cannot be read says so; it does not hide the others. What is in the
     /// directory and no secret's is passed over.
     ///
     /// # Errors
-    /// Those of the lock and of listing the directory.
-    pub fn list(&self, pattern: &Pattern) -> Result<Vec<Entry>, Error> {
-        let _shared = self.acquire(Mode::Shared)?;
-        let entry = |id: Id| match read_metadata(&self.root, &id) {
+    /// Those of the lock and of listing the directory. When the lock is not to be had later on, each
+    /// entry that it was needed for says so, and nobody waits for it again.
+    pub fn list(&self, pattern: &Pattern) -> Result<impl Iterator<Item = Entry> + use<>, Error> {
+        let (first, mut rest) = {
+            let _shared = self.acquire(Mode::Shared)?;
+            let mut ids = self.ids(pattern)?.into_iter();
+            (self.entries(ids.by_ref().take(BATCH)), ids)
+        };
+        let mut store = self.clone();
+        let mut batch = first.into_iter();
+        Ok(std::iter::from_fn(move || {
+            loop {
+                if let Some(entry) = batch.next() {
+                    return Some(entry);
+                }
+                let id = rest.next()?;
+                match store.acquire(Mode::Shared) {
+                    Ok(_shared) => {
+                        let ids = std::iter::once(id).chain(rest.by_ref().take(BATCH - 1));
+                        batch = store.entries(ids).into_iter();
+                    }
+                    Err(error) => {
+                        store = store.with_lock_wait(Wait::Try);
+                        let metadata = Err(error);
+                        return Some(Entry { id, metadata });
+                    }
+                }
+            }
+        }))
+    }
+
+    /// Reads the metadata of each. The caller holds the lock.
+    fn entries(&self, ids: impl Iterator<Item = Id>) -> Vec<Entry> {
+        let entry = |id: Id| match read_metadata(&self.inner.root, &id) {
             // Somebody who does not take the lock has just removed it.
             Err(Error::NotFound { .. }) => None,
             metadata => Some(Entry { metadata, id }),
         };
-        Ok(self.ids(pattern)?.into_iter().filter_map(entry).collect())
+        ids.filter_map(entry).collect()
     }
 
     /// How many secrets there are, by the names of their directories. Takes no lock, so that it
@@ -190,7 +255,7 @@ impl Store {
     /// # Errors
     /// Those of the lock: a holder that lives and moves is waited for, and keeps it.
     pub fn take_over_lock(&self) -> Result<Guard, Error> {
-        Ok(self.lock.take_over(self.wait)?)
+        Ok(self.inner.lock.take_over(self.wait)?)
     }
 
     /// Who holds the lock, who waits for it, and how fresh it is. Takes no lock.
@@ -198,16 +263,16 @@ impl Store {
     /// # Errors
     /// Those of the lock.
     pub fn lock_status(&self) -> Result<Status, Error> {
-        Ok(self.lock.status()?)
+        Ok(self.inner.lock.status()?)
     }
 
     pub(crate) fn acquire(&self, mode: Mode) -> Result<Guard, Error> {
-        Ok(self.lock.acquire(mode, self.wait)?)
+        Ok(self.inner.lock.acquire(mode, self.wait)?)
     }
 
     pub(crate) fn sealed(&self, id: &Id) -> Result<Sealed, Error> {
         let _shared = self.acquire(Mode::Shared)?;
-        Sealed::read(&self.root, id)
+        Sealed::read(&self.inner.root, id)
     }
 
     /// The ids that match, sorted; a pattern without wildcard is taken at its word. The caller holds
@@ -223,9 +288,9 @@ impl Store {
 
     /// Every id, sorted.
     pub(crate) fn all_ids(&self) -> Result<Vec<Id>, Error> {
-        let set_aside = sweep::set_aside(&self.root)
-            .map_err(|e| Error::io("list", self.root.path_of(OLD), e))?;
-        let names = self.root.names()?.into_iter().chain(set_aside);
+        let set_aside = sweep::set_aside(&self.inner.root)
+            .map_err(|e| Error::io("list", self.inner.root.path_of(OLD), e))?;
+        let names = self.inner.root.names()?.into_iter().chain(set_aside);
         let mut ids: Vec<Id> = names
             .filter_map(|name| Id::from_directory_name(&name))
             .collect();

@@ -49,7 +49,7 @@ impl Store {
     /// Those of the lock and of listing the directory; what is wrong in it is a finding.
     pub fn verify(&self, what: Verify, mut found: impl FnMut(Finding)) -> Result<(), Error> {
         if what.repair {
-            self.root.check_writable()?;
+            self.inner.root.check_writable()?;
         }
         let mut check = Check {
             store: self,
@@ -92,7 +92,7 @@ impl Check<'_> {
 
     /// The root's own files, and whatever else lies beside the secrets.
     fn root(&mut self) -> Result<(), Error> {
-        let root = &self.store.root;
+        let root = &self.store.inner.root;
         let guard = self.store.acquire(if self.repair {
             LockMode::Exclusive
         } else {
@@ -139,7 +139,7 @@ impl Check<'_> {
 
     /// A secret's directory and files. What could be read of them, if that is enough to decrypt.
     fn secret(&mut self, id: &Id) -> Result<Option<Sealed>, Error> {
-        let root = &self.store.root;
+        let root = &self.store.inner.root;
         let name = id.directory_name();
         let path = root.path_of(&name);
         let stat = match statat(&root.dir, &*name, AtFlags::SYMLINK_NOFOLLOW) {
@@ -244,13 +244,13 @@ impl Check<'_> {
 
     /// Decrypts every copy for which there is a key.
     fn values(&mut self, id: &Id, sealed: &Sealed) {
-        let path = self.store.root.path_of(id.directory_name());
+        let path = self.store.inner.root.path_of(id.directory_name());
         let mut first = None;
         for (key_type, _) in sealed.ciphertexts.iter().filter(|(_, file)| file.is_ok()) {
-            let keyring = &self.store.keyring;
+            let keyring = &self.store.inner.keyring;
             let copy = path.join(key_type.file_name());
             match keyring.open(
-                &self.store.root,
+                &self.store.inner.root,
                 id,
                 sealed,
                 Some(*key_type),
@@ -281,7 +281,7 @@ impl Check<'_> {
         let Some(config) = self.store.config() else {
             return false;
         };
-        let sources = self.store.keyring.identities.iter();
+        let sources = self.store.inner.keyring.identities.iter();
         sources
             .filter(|source| source.key_type() == key_type)
             .filter_map(|source| source.known_recipients())
@@ -324,7 +324,7 @@ impl Check<'_> {
             _ => return Ok(()),
         };
         let owner = stat.st_uid;
-        if owner != self.store.root.owner() {
+        if owner != self.store.inner.root.owner() {
             self.report(path.clone(), id, Problem::Owner { owner }, false);
         }
         let mode = stat.st_mode & 0o777;

@@ -15,10 +15,13 @@ pub mod every_call;
 pub mod git_server;
 pub mod golden;
 pub mod http;
+pub mod image;
 pub mod keys;
 pub mod kill;
 pub mod marked;
+pub mod namespace;
 pub mod operation;
+pub mod output;
 pub mod power_cut;
 pub mod process;
 pub mod replay;
@@ -29,11 +32,13 @@ pub mod storm;
 pub mod storm_log;
 pub mod strace;
 pub mod subject;
+pub mod survey;
 pub mod terminal;
 pub mod tools;
 pub mod tree;
 
-pub use process::{LIMIT, Output, Program, Running};
+pub use output::Output;
+pub use process::{LIMIT, Program, Running};
 pub use sandbox::Sandbox;
 pub use terminal::Terminal;
 

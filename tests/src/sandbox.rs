@@ -11,7 +11,8 @@ use tempfile::TempDir;
 
 use crate::{
     binary,
-    process::{ORDINARY_USER, Output, Program},
+    output::Output,
+    process::{ORDINARY_USER, Program},
     tools, tree,
 };
 

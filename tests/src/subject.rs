@@ -43,7 +43,15 @@ impl Subject {
     /// It cannot be made.
     #[must_use]
     pub fn new() -> Self {
-        let sandbox = Sandbox::new();
+        Self::in_sandbox(Sandbox::new())
+    }
+
+    /// In this sandbox, where there is none yet.
+    ///
+    /// # Panics
+    /// It cannot be made.
+    #[must_use]
+    pub fn in_sandbox(sandbox: Sandbox) -> Self {
         let identity = Identity::generate();
         let key = identity.to_age_secret_key().expect("an age identity");
         sandbox.file("home/.config/posixage/identity.txt", key.expose_secret());

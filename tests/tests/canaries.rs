@@ -455,7 +455,7 @@ fn debug_output_of_the_library_shows_no_secret() {
         .unwrap_err();
     let update = store.update(&id, |_| Err("no".into())).unwrap_err();
     let change = posixage::Change::Set(secret.clone());
-    let listed = store.list(&Pattern::all()).unwrap();
+    let listed: Vec<_> = store.list(&Pattern::all()).unwrap().collect();
     let shown = format!(
         "{:?} {:#?} {store:?} {store:#?} {identity:?} {:?} {password:?} {:?} {secret:?} {got:#?} \
          {again:?} {missing:?} {misfit:?} {update:?} {change:?} {listed:?} {config:?} \

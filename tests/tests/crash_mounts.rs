@@ -7,6 +7,7 @@ use posixage_tests::{
     chance::Chance,
     every_call,
     kill::{Row, at_random},
+    namespace,
     operation::Operation,
     process::LIMIT,
     subject::Subject,
@@ -20,42 +21,14 @@ const TMPFS: &str = "set -e; mount -t tmpfs -o mode=0700 tmpfs \"$1\"";
 const OVERLAY: &str = "mkdir \"$1/lower\" \"$1/upper\" \"$1/work\" \"$1/merged\"; \
     mount -t overlay -o \"lowerdir=$1/lower,upperdir=$1/upper,workdir=$1/work\" overlay \"$1/merged\"";
 
-/// A shell that may mount, where nobody else sees it; none if this user may not have one.
-fn shell(script: &str) -> Option<Program> {
-    let unshare = tools::need("unshare", "util-linux");
-    let alone = ["--mount", "--propagation=private"];
-    let mut program = Program::new(unshare).args(alone);
-    if !tools::is_root() {
-        program = program.args(["--user", "--map-root-user"]);
-    }
-    let may = program
-        .clone()
-        .args(["sh", "-c", "mount -t tmpfs tmpfs /mnt"])
-        .run();
-    may.status
-        .success()
-        .then(|| program.args(["sh", "-c", script, "sh"]))
-}
-
 /// Runs one of the ignored tests below with everything temporary in `$1` + `inside`.
 fn run_in(script: &str, inside: &str, test: &str) {
     let sandbox = Sandbox::new();
-    let dir = sandbox.directory("mounted");
-    let Some(shell) = shell(&format!("{script}; shift; exec \"$@\"")) else {
+    let Some(shell) = namespace::shell(&format!("{script}; shift; exec \"$@\"")) else {
         tools::left_out("a file system of its own: this user may not mount any");
         return;
     };
-    let bin_dir = binary::posixage().parent().expect("a directory");
-    let output = shell
-        .arg(&dir)
-        .arg(env::current_exe().expect("the path of this test"))
-        .args(["--exact", test, "--ignored", "--nocapture"])
-        .env("TMPDIR", dir.join(inside))
-        .env("POSIXAGE_BIN_DIR", bin_dir)
-        .run()
-        .succeeds();
-    assert!(output.out().contains("1 passed"), "{output:?}");
-    eprint!("{}", output.err());
+    namespace::run_ignored(shell, &sandbox, inside, test);
 }
 
 #[test]
@@ -109,7 +82,7 @@ fn on_overlayfs_a_secret_of_the_lower_layer_is_replaced_or_stays() {
          posixage rm some/secret; echo $?; \
          posixage get some/secret; echo $?"
     );
-    let Some(shell) = shell(&script) else {
+    let Some(shell) = namespace::shell(&script) else {
         tools::left_out("a store in a lower layer: this user may not mount any");
         return;
     };

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use posixage::{Error, Id, Pattern, Store, read_identity_file};
+use posixage::{Entry, Error, Id, Pattern, Store, read_identity_file};
 use posixage_tests::{Output, Program, Sandbox, golden, golden::Expected, tree::Snapshot};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
@@ -105,7 +105,7 @@ fn the_library_lists_and_reads_all_but_the_broken_one() {
         "{broken:?}"
     );
 
-    let entries = store.list(&Pattern::all()).unwrap();
+    let entries: Vec<Entry> = store.list(&Pattern::all()).unwrap().collect();
     let failed: Vec<&str> = entries
         .iter()
         .filter(|e| e.metadata.is_err())

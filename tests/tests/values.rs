@@ -329,7 +329,7 @@ proptest! {
         let secret = Secret::new(value).with_metadata(metadata);
         store.create(&id, &secret).unwrap();
         prop_assert!(store.get(&id).unwrap() == secret);
-        let entries = store.list(&posixage::Pattern::all()).unwrap();
+        let entries: Vec<_> = store.list(&posixage::Pattern::all()).unwrap().collect();
         prop_assert_eq!(entries.len(), 1);
         prop_assert_eq!(&entries[0].id, &id);
         shape::assert_store(&path, [text.as_str()]);
