@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use posixage_lock::Mode;
+use posixage_lock::{Mode, Wait};
 
 use crate::{
     directory::Sealed,
@@ -44,15 +44,18 @@ impl Store {
     /// passed over. The callback of a key runs once, on any of the threads.
     ///
     /// # Errors
-    /// Those of the lock and of listing the directory; of a secret, those of [`get`](Self::get).
+    /// Those of the lock and of listing the directory; of a secret, those of [`get`](Self::get). When
+    /// the lock is not to be had later on, each secret that it was needed for says so, and nobody
+    /// waits for it again.
     pub fn filter(
         &self,
         pattern: &Pattern,
-    ) -> Result<impl Iterator<Item = (Id, Result<Secret, Error>)>, Error> {
+    ) -> Result<impl Iterator<Item = (Id, Result<Secret, Error>)> + use<>, Error> {
         let ids = {
             let _shared = self.acquire(Mode::Shared)?;
             self.ids(pattern)?
         };
+        let mut store = self.clone();
         let mut ids = ids.into_iter();
         let mut ahead = Vec::new().into_iter();
         // Whoever wants only the first does not pay for many.
@@ -63,7 +66,7 @@ impl Store {
                     Some(Ahead::Decrypted(id, secret)) => (id, secret),
                     Some(Ahead::Untouched(id)) => {
                         count = cores();
-                        let secret = self.get(&id);
+                        let secret = store.get(&id);
                         (id, secret)
                     }
                     None => {
@@ -72,14 +75,16 @@ impl Store {
                             return None;
                         }
                         count = MAX_AHEAD.min(2 * count);
-                        ahead = self.decrypt(&batch).into_iter();
+                        ahead = store.decrypt(&batch).into_iter();
                         continue;
                     }
                 };
-                match secret {
-                    Err(Error::NotFound { .. }) => {}
-                    secret => return Some((id, secret)),
+                match &secret {
+                    Err(Error::NotFound { .. }) => continue,
+                    Err(Error::Lock(_)) => store = store.with_lock_wait(Wait::Try),
+                    _ => {}
                 }
+                return Some((id, secret));
             }
         }))
     }
@@ -100,13 +105,14 @@ impl Store {
                     if taken.load(Ordering::Relaxed) >= MAX_AHEAD_LEN {
                         break;
                     }
-                    let sealed = Sealed::read_for(&self.root, id, self.keyring.key_types());
+                    let sealed =
+                        Sealed::read_for(&self.inner.root, id, self.inner.keyring.key_types());
                     let len = sealed.as_ref().map_or(0, Sealed::len);
                     taken.fetch_add(len, Ordering::Relaxed);
                     copied.push(sealed);
                 }
             }
-            // Whether to wait again for the others is for the caller to say.
+            // The others' turn comes when the caller has heard of it.
             Err(error) => copied.push(Err(error)),
         }
         let rest = ids[copied.len()..].iter().cloned().map(Ahead::Untouched);

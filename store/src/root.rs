@@ -4,6 +4,7 @@ use std::{
     fs, io,
     os::{fd::OwnedFd, unix::fs::OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::atomic::AtomicBool,
 };
 
 use rustix::{
@@ -28,6 +29,8 @@ pub(crate) struct Root {
     pub(crate) dir: OwnedFd,
     pub(crate) path: PathBuf,
     pub(crate) allow_insecure: bool,
+    /// Whether what dead processes left was cleared away, and nothing of ours has been left since.
+    pub(crate) swept: AtomicBool,
     owner: u32,
 }
 
@@ -60,6 +63,7 @@ impl Root {
             dir,
             path: path.into(),
             allow_insecure,
+            swept: AtomicBool::new(false),
             owner: stat.st_uid,
         };
         let user = rustix::process::geteuid();

@@ -6,7 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use posixage::{Config, Id, Identity, KeySource, Metadata, Secret, Store, secrecy::ExposeSecret};
+use posixage::{
+    Config, Id, Identity, KeySource, KeyType, Metadata, Secret, Store, secrecy::ExposeSecret,
+};
 
 use crate::table::Result;
 
@@ -29,14 +31,11 @@ impl Place {
         let directory = tempfile::tempdir()?;
         let root = directory.path().join("store");
         let key = key.into();
-        let mut config = Config {
-            work_factor,
-            ..Config::default()
+        let config = match key.key_type() {
+            KeyType::Password => Config::new([]).with_password(true),
+            _ => Config::new(key.recipients()?),
         };
-        match key.key_type() {
-            posixage::KeyType::Password => config.password = true,
-            _ => config.recipients = key.recipients()?,
-        }
+        let config = config.with_work_factor(work_factor);
         Store::init(&root, &config)?;
         Ok(Self {
             store: Store::builder(&root).identity(key).open()?,

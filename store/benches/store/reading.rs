@@ -1,8 +1,8 @@
 //! Locking, get, list, filter, and matching of patterns.
 
-use std::{fs, path::Path, str::FromStr};
+use std::{fs, str::FromStr};
 
-use posixage::{Id, Identity, KeySource, Password, Pattern, Store, lock::Mode, read_identity_file};
+use posixage::{Id, Identity, KeyFile, KeySource, Password, Pattern, Store, lock::Mode};
 
 use crate::{
     bare,
@@ -194,7 +194,7 @@ fn get(place: Place, id: Id) -> impl FnMut() -> Result<()> {
 }
 
 fn list_all(place: Place, count: usize) -> impl FnMut() -> Result<()> {
-    move || is(place.store().list(&Pattern::all())?.len(), count)
+    move || is(place.store().list(&Pattern::all())?.count(), count)
 }
 
 fn filter(place: Place, count: usize) -> impl FnMut() -> Result<()> {
@@ -227,8 +227,8 @@ fn password() -> Result<Password> {
 }
 
 fn ssh_key(name: &str) -> Result<KeySource<Identity>> {
-    let no_passphrase = |_: &Path| unreachable!("the key is not locked");
-    Ok(read_identity_file(&key_file(name), true, no_passphrase)?)
+    let file = KeyFile::new(key_file(name)).allow_insecure_permissions(true);
+    Ok(file.identities()?)
 }
 
 fn parse_ssh(name: &str) -> Result<age::ssh::Identity> {
