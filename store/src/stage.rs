@@ -111,7 +111,11 @@ fn make_dir(root: &Root, name: &str) -> Result<Option<OwnedFd>, Error> {
     match claim(root, name) {
         // Some file systems say so of a directory that is open, too.
         Err((_, Errno::NOENT | Errno::STALE)) => Ok(None),
-        claimed => claimed.map_err(fails),
+        Err(error) => {
+            tree::remove_or_leave(root, name);
+            Err(fails(error))
+        }
+        Ok(claimed) => Ok(claimed),
     }
 }
 

@@ -8,7 +8,17 @@ use crate::{
     subject::{State, Subject},
 };
 
-const SIGKILL: i32 = 9;
+/// A signal that ends a process: its name and its number.
+pub type Deadly = (&'static str, i32);
+
+/// Comes before the call.
+const KILL: Deadly = ("KILL", 9);
+
+/// Comes after the call, as Ctrl-C does.
+pub const INT: Deadly = ("INT", 2);
+
+/// The same, as a service manager sends it.
+pub const TERM: Deadly = ("TERM", 15);
 
 /// What the deaths before every call of an operation left.
 #[derive(Debug, Default)]
@@ -30,8 +40,16 @@ pub struct Deaths {
 /// # Panics
 /// It does not; or there were few deaths, or none on one side of the commit.
 pub fn survives_kills(operation: Operation, tampering: &[&str]) -> Deaths {
-    let deaths = killed(&Subject::new(), operation, tampering);
-    eprintln!("{operation:?}: {deaths:?}");
+    survives_signals(operation, KILL, tampering)
+}
+
+/// The same by another signal.
+///
+/// # Panics
+/// As [`survives_kills`].
+pub fn survives_signals(operation: Operation, signal: Deadly, tampering: &[&str]) -> Deaths {
+    let deaths = killed(&Subject::new(), operation, signal, tampering);
+    eprintln!("{operation:?}, SIG{}: {deaths:?}", signal.0);
     assert!(
         deaths.count > 50 && deaths.before > 0 && deaths.after > 0,
         "{deaths:?} are not all of them"
@@ -39,7 +57,12 @@ pub fn survives_kills(operation: Operation, tampering: &[&str]) -> Deaths {
     deaths
 }
 
-fn killed(subject: &Subject, operation: Operation, tampering: &[&str]) -> Deaths {
+fn killed(
+    subject: &Subject,
+    operation: Operation,
+    (signal, number): Deadly,
+    tampering: &[&str],
+) -> Deaths {
     let mut mark = 2;
     subject.put(operation.before(mark));
     let store = subject.store().display().to_string();
@@ -65,14 +88,11 @@ fn killed(subject: &Subject, operation: Operation, tampering: &[&str]) -> Deaths
                 operation,
                 mark,
                 tampering,
-                &format!("{call}:signal=KILL:when={nth}"),
+                &format!("{call}:signal={signal}:when={nth}"),
             )
             .0;
             let undisturbed = output.status.success();
-            assert!(
-                undisturbed || output.signal() == Some(SIGKILL),
-                "{output:?}"
-            );
+            assert!(undisturbed || output.signal() == Some(number), "{output:?}");
             let set_aside = is_set_aside(subject);
             let allowed = match undisturbed {
                 true => vec![after],
