@@ -29,12 +29,33 @@ use crate::{
 
 /// What [`Store::verify`] does beyond looking.
 #[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
 pub struct Verify {
     /// Decrypt every copy that a key fits, and compare the copies.
     pub decrypt: bool,
     /// Repair what can be repaired without a guess: modes, what interrupted writes left, empty
     /// directories. No ciphertext is ever removed.
     pub repair: bool,
+}
+
+impl Verify {
+    /// To look, and no more.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`decrypt`](Self::decrypt).
+    #[must_use]
+    pub fn with_decrypt(self, decrypt: bool) -> Self {
+        Self { decrypt, ..self }
+    }
+
+    /// Sets [`repair`](Self::repair).
+    #[must_use]
+    pub fn with_repair(self, repair: bool) -> Self {
+        Self { repair, ..self }
+    }
 }
 
 impl Store {

@@ -50,8 +50,9 @@ impl Store {
     /// after an error, the old one is there, whole.
     ///
     /// # Errors
-    /// [`Error::NoRecipients`], [`Error::ValueTooLarge`], [`Error::Metadata`], and those of keys, of
-    /// the lock and of writing.
+    /// [`Error::ValueTooLarge`] and [`Error::MetadataTooLarge`]; [`Error::NoRecipients`],
+    /// [`Error::SeveralPasswords`], [`Error::Encrypt`] and [`Error::Key`] of whom to encrypt to;
+    /// [`Error::ForeignOwner`]: the store is another user's; [`Error::Lock`] and [`Error::Io`].
     pub fn set(&self, id: &Id, secret: &Secret) -> Result<(), Error> {
         self.write(id, secret, Overwrite::Allow)
     }
@@ -62,7 +63,8 @@ impl Store {
     /// are not wiped.
     ///
     /// # Errors
-    /// [`Error::NotFound`] and those of the lock and of writing.
+    /// [`Error::NotFound`]; [`Error::ForeignOwner`]: the store is another user's; [`Error::Lock`] and
+    /// [`Error::Io`].
     pub fn remove(&self, id: &Id) -> Result<(), Error> {
         self.inner.root.check_writable()?;
         let exclusive = self.acquire_to_write()?;
@@ -77,7 +79,7 @@ impl Store {
     ///
     /// `change` gets `None` if there is no such secret. Everybody else waits while it runs, which
     /// may be as long as need be: the lock is kept alive. It must not use this store: its own call
-    /// would wait for itself.
+    /// would wait for itself. It runs before anything is written, so a crash in it changes nothing.
     ///
     /// # Errors
     /// [`Error::Update`] with what `change` returned, and those of [`get`](Self::get) and
@@ -178,10 +180,11 @@ impl Store {
                 len: value.len(),
             });
         }
-        let metadata = Metadata::to_json(secret.metadata()).map_err(|source| Error::Metadata {
-            id: id.clone(),
-            source,
-        })?;
+        let metadata =
+            Metadata::to_json(secret.metadata()).map_err(|len| Error::MetadataTooLarge {
+                id: id.clone(),
+                len,
+            })?;
         let files = cipher::encrypt(value, recipients, self.inner.work_factor).map_err(|e| {
             Error::Encrypt {
                 id: id.clone(),

@@ -196,10 +196,7 @@ fn nothing_is_repaired_on_a_lock_that_was_lost() {
         };
         let repair = |lose: bool| {
             let store = Store::builder(&root).allow_insecure_permissions(true);
-            let what = Verify {
-                repair: true,
-                ..Verify::default()
-            };
+            let what = Verify::new().with_repair(true);
             store.open().unwrap().verify(what, |finding| {
                 if lose && finding.path == *dir {
                     take_the_lock(&root);

@@ -20,7 +20,7 @@ use std::{
     process::ExitCode,
 };
 
-use posixage::{Change, Id, Store, read_identity_file};
+use posixage::{Change, Id, KeyFile, Store};
 use posixage_tests::{
     marked::{self, Mark},
     subject::make_dir,
@@ -44,8 +44,7 @@ fn steps() -> Result<()> {
         return Err("operate STORE IDENTITY STEP…".into());
     };
     let root = Path::new(root);
-    let no_passphrase = |_: &_| unreachable!("a plain identity");
-    let identity = read_identity_file(Path::new(identity), false, no_passphrase)?;
+    let identity = KeyFile::new(identity).identities()?;
     let store = Store::builder(root).identity(identity).open()?;
     for step in steps {
         let mut parts = step.split(':');
