@@ -6,6 +6,7 @@ mod init;
 mod list;
 mod lock;
 mod rm;
+mod run;
 mod set;
 mod status;
 mod unlock;
@@ -49,6 +50,7 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
         Command::Status(args) => status::run(&settings, &args)?,
         Command::Verify(args) => verify::run(&settings, &args)?,
         Command::Unlock(args) => unlock::run(&settings, &args)?,
+        Command::Run(args) => return run::run(&settings, &args),
         Command::Lock(args) => return lock::run(&settings, &args),
         Command::Completions(_) => {}
     }

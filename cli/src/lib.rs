@@ -4,8 +4,10 @@
 mod args;
 mod commands;
 mod config;
+mod dotenv;
 mod entry_id;
 mod failure;
+mod git;
 mod input;
 mod keys;
 mod output;
@@ -23,4 +25,11 @@ use std::process::ExitCode;
 pub fn posixage() -> ExitCode {
     process::begin();
     commands::run().unwrap_or_else(|failure| failure.report())
+}
+
+/// `git-credential-posixage`, which keeps Git's credentials.
+#[must_use]
+pub fn git_credential_posixage() -> ExitCode {
+    process::begin();
+    git::run(std::env::args_os().skip(1)).unwrap_or_else(|failure| failure.report())
 }

@@ -2,9 +2,7 @@
 
 use std::{
     fmt,
-    fs::{self, OpenOptions, Permissions},
-    io::{self, Read, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -186,51 +184,19 @@ impl fmt::Debug for KeyFile {
 }
 
 fn create(path: &Path) -> io::Result<bool> {
-    let dir = private_file::parent(path);
-    if path.try_exists()? {
-        // Whoever made it may have died before it was on disk, and secrets will depend on it now.
-        return private_file::sync_dir(dir).map(|()| false);
-    }
-    private_file::create_dirs(dir)?;
-    let identity = age::x25519::Identity::generate();
-    let public = identity.to_public().to_string();
-    let secret = identity.to_string();
-    let lines = [
-        "# public key: ",
-        &public,
-        "\n",
-        secret.expose_secret(),
-        "\n",
-    ];
-    let text = Zeroizing::new(lines.concat());
-
-    // Under a name of its own until it is whole and on disk: a key file that a crash cut short
-    // would be found, and used, by the next run.
-    let name = path.file_name().unwrap_or_default().display();
-    let temporary = dir.join(format!(".{name}.{}", std::process::id()));
-    match fs::remove_file(&temporary) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-        _ => {}
-    }
-    let mut options = OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary)?;
-    let linked = file
-        .set_permissions(Permissions::from_mode(0o600))
-        .and_then(|()| file.write_all(text.as_bytes()))
-        .and_then(|()| file.sync_all())
-        // A link, unlike a rename, never replaces a key that somebody else has just made.
-        .and_then(|()| fs::hard_link(&temporary, path));
-    fs::remove_file(&temporary)?;
-    let made = match linked {
-        Ok(()) => true,
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => false,
-        Err(e) => return Err(e),
-    };
-    private_file::sync_dir(dir).map(|()| made)
+    private_file::create(path, || {
+        let identity = age::x25519::Identity::generate();
+        let public = identity.to_public().to_string();
+        let secret = identity.to_string();
+        let lines = [
+            "# public key: ",
+            &public,
+            "\n",
+            secret.expose_secret(),
+            "\n",
+        ];
+        Zeroizing::new(lines.concat())
+    })
 }
 
 fn parse_age(text: &str, path: &Path) -> Result<Vec<Identity>, KeyError> {

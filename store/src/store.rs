@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
 };
 
 use posixage_lock::{Guard, LockFile, Mode, Status, Wait};
@@ -45,8 +45,6 @@ pub(crate) struct Inner {
     pub(crate) config: Option<Config>,
     pub(crate) work_factor: u8,
     pub(crate) committer: Committer,
-    /// Whether what interrupted commits left has been cleared away.
-    pub(crate) swept: AtomicBool,
 }
 
 /// How many entries a listing reads under one lock: at most so many times 1 MiB are in memory, and
@@ -95,7 +93,6 @@ impl Store {
             work_factor: work_factor.unwrap_or(cipher::DEFAULT_WORK_FACTOR),
             config,
             committer: Committer::default(),
-            swept: AtomicBool::new(false),
         };
         Ok(Self {
             inner: Arc::new(inner),

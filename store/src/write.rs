@@ -6,7 +6,7 @@ use posixage_lock::{Guard, Mode};
 
 use crate::{
     cipher,
-    commit::{Displaced, Overwrite},
+    commit::{Displaced, Overwrite, discard},
     directory::{METADATA_FILE, Sealed},
     error::Error,
     id::Id,
@@ -141,14 +141,16 @@ impl Store {
 
     /// The exclusive lock on a store without leftovers.
     ///
-    /// A handle looks for stages and trash once: to list the root costs more than a commit where
-    /// there are many secrets, and these harm nobody until the next process comes.
+    /// A handle looks for stages and trash once, and again after it has left some itself: to list the
+    /// root costs more than a commit where there are many secrets, and these harm nobody until the
+    /// next process comes.
     fn acquire_to_write(&self) -> Result<Guard, Error> {
         let exclusive = self.acquire(Mode::Exclusive)?;
-        sweep::recover(&self.inner.root)?;
-        if !self.inner.swept.load(Ordering::Relaxed) {
-            sweep::sweep(&self.inner.root)?;
-            self.inner.swept.store(true, Ordering::Relaxed);
+        let root = &self.inner.root;
+        sweep::recover(root, &exclusive)?;
+        if !root.swept.load(Ordering::Relaxed) {
+            sweep::sweep(root, &exclusive)?;
+            root.swept.store(true, Ordering::Relaxed);
         }
         Ok(exclusive)
     }
@@ -218,9 +220,7 @@ impl Store {
 
     fn unpublish(&self, exclusive: &Guard, id: &Id) -> Result<Displaced, Error> {
         exclusive.verify()?;
-        self.inner
-            .committer
-            .unpublish(&self.inner.root, &id.directory_name())?
+        discard(&self.inner.root, &id.directory_name())?
             .ok_or_else(|| Error::NotFound { id: id.clone() })
     }
 

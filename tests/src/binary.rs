@@ -28,6 +28,12 @@ pub fn posixage() -> &'static Path {
     })
 }
 
+/// The directory that it and the other programs are in.
+#[must_use]
+pub fn directory() -> &'static Path {
+    posixage().parent().expect("a directory")
+}
+
 /// The path of one of `store/examples`, built likewise.
 ///
 /// # Panics

@@ -140,6 +140,20 @@ impl Sandbox {
         self.program(&self.binary).args(args)
     }
 
+    /// One of our other programs, such as `git-credential-posixage`.
+    pub fn helper(&self, name: &str) -> Program {
+        self.program(binary::directory().join(name))
+    }
+
+    /// Any program, in this home, with ours in its `PATH`.
+    pub fn client(&self, program: impl AsRef<OsStr>) -> Program {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let dirs = std::iter::once(binary::directory().to_path_buf());
+        let path = std::env::join_paths(dirs.chain(std::env::split_paths(&path)));
+        self.program(program)
+            .env("PATH", path.expect("directories without a colon"))
+    }
+
     /// Any program, in this home.
     pub fn program(&self, program: impl AsRef<OsStr>) -> Program {
         let program = Program::new(program)
