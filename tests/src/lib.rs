@@ -12,6 +12,7 @@ pub mod calls;
 pub mod chance;
 pub mod disk;
 pub mod every_call;
+pub mod fuzz;
 pub mod git_server;
 pub mod golden;
 pub mod http;
