@@ -4,6 +4,7 @@
 mod args;
 mod commands;
 mod config;
+mod docker;
 mod entry_id;
 mod failure;
 mod input;
@@ -23,4 +24,12 @@ use std::process::ExitCode;
 pub fn posixage() -> ExitCode {
     process::begin();
     commands::run().unwrap_or_else(|failure| failure.report())
+}
+
+/// `docker-credential-posixage`, the credential helper of Docker, Podman, Skopeo and Buildah.
+#[must_use]
+pub fn docker_credential() -> ExitCode {
+    process::begin();
+    let args: Vec<_> = std::env::args_os().skip(1).collect();
+    docker::helper::serve(&args)
 }

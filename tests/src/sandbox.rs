@@ -139,6 +139,21 @@ impl Sandbox {
         self.program(&self.binary).args(args)
     }
 
+    /// One of the programs that are installed beside `posixage`.
+    ///
+    /// # Panics
+    /// The sandbox is another user's, who may not reach them.
+    pub fn installed(&self, program: &str) -> Program {
+        assert!(!self.ordinary, "{program} is not copied for another user");
+        self.program(self.binary.with_file_name(program))
+    }
+
+    /// The directory with all of our programs, for `PATH`.
+    #[must_use]
+    pub fn bin(&self) -> PathBuf {
+        self.binary.parent().expect("a directory").into()
+    }
+
     /// Any program, in this home.
     pub fn program(&self, program: impl AsRef<OsStr>) -> Program {
         let program = Program::new(program)
