@@ -26,23 +26,30 @@ pub(crate) const VARIABLE: &str = "POSIXAGE_PASSWORD";
 /// The longest password in bytes (64 KiB).
 const MAX_LEN: u64 = 64 << 10;
 
-/// A password from `--password-file`, the environment or `password-command`, if one is set. Not
+/// A password from `--password-file`, the environment, systemd or `password-command`, if one is set. Not
 /// fetched before it is needed.
 pub(crate) fn configured(settings: &Settings) -> Option<KeySource<Identity>> {
-    if let Some(path) = settings.password_file.clone() {
-        let name = format!("password in {}", path.display());
-        let allow_insecure = settings.allow_insecure;
-        return Some(source(name, move || {
-            Password::from_file(&path, allow_insecure)
-        }));
+    if let Some(path) = &settings.password_file {
+        return Some(from_file(settings, path));
     }
     if env::var_os(VARIABLE).is_some() {
         return Some(source(format!("password in {VARIABLE}"), from_variable));
+    }
+    if let Some(path) = &settings.password_credential {
+        return Some(from_file(settings, path));
     }
     let command = settings.password_command.clone()?;
     Some(source("password from password-command".into(), move || {
         from_command(&command)
     }))
+}
+
+fn from_file(settings: &Settings, path: &Path) -> KeySource<Identity> {
+    let allow_insecure = settings.allows_insecure(path);
+    let path = path.to_path_buf();
+    source(format!("password in {}", path.display()), move || {
+        Password::from_file(&path, allow_insecure)
+    })
 }
 
 /// A password from a prompt, when one is needed.
@@ -54,8 +61,8 @@ pub(crate) fn prompted() -> KeySource<Identity> {
 pub(crate) fn ask(prompt: &str) -> Result<Password, KeyError> {
     if terminal::open().is_none() {
         return Err(KeyError::Unavailable(format!(
-            "no password: not in --password-file, POSIXAGE_PASSWORD_FILE, {VARIABLE} or \
-             password-command, and there is no terminal to ask on"
+            "no password: not in --password-file, POSIXAGE_PASSWORD_FILE, {VARIABLE}, \
+             $CREDENTIALS_DIRECTORY or password-command, and there is no terminal to ask on"
         )));
     }
     trimmed(&text(terminal::ask_hidden(prompt))?, "the prompt")

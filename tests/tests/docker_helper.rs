@@ -273,6 +273,13 @@ fn a_key_that_does_not_fit_is_said_to_and_never_not_found() {
     fs::remove_file(sandbox.identity()).unwrap();
     let none = get().run();
     refuses(&none, "no key fits secret docker/host");
+    for place in [
+        "POSIXAGE_IDENTITY",
+        "$CREDENTIALS_DIRECTORY",
+        sandbox.identity().to_str().unwrap(),
+    ] {
+        refuses(&none, place);
+    }
     for output in [wrong, missing, none] {
         assert!(!output.out().contains("not found"), "{output:?}");
     }
