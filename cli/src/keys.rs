@@ -104,6 +104,11 @@ fn ask_password(settings: &Settings) -> Result<KeySource<Identity>, Failure> {
     Ok(password.into())
 }
 
+/// Whether there is no store where nobody has named one: nothing was ever kept.
+pub(crate) fn nothing_kept(settings: &Settings) -> bool {
+    !settings.store.named && matches!(settings.store.path.try_exists(), Ok(false))
+}
+
 /// Whether there is a store; an empty directory is one whose making was interrupted.
 fn is_made(settings: &Settings) -> Result<bool, Failure> {
     match builder(settings).open() {

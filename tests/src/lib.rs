@@ -11,6 +11,7 @@ pub mod burner;
 pub mod calls;
 pub mod chance;
 pub mod disk;
+pub mod docker;
 pub mod every_call;
 pub mod golden;
 pub mod keys;

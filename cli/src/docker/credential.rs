@@ -5,7 +5,7 @@
 //! token entries: there the value is a JSON object with the user name in it, and the metadata says
 //! so.
 
-use posixage::{Id, Metadata, Secret};
+use posixage::{Id, Metadata, Pattern, Secret};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -39,6 +39,14 @@ pub(crate) struct Credential {
 struct Pair {
     username: Zeroizing<String>,
     secret: Zeroizing<String>,
+}
+
+/// The ids of all entries.
+pub(crate) fn credentials() -> Pattern {
+    let pattern = format!("{NAMESPACE}/**");
+    pattern
+        .parse()
+        .expect("a namespace is a component of an id")
 }
 
 /// The id of the entry for a server.

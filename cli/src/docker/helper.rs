@@ -6,11 +6,11 @@
 
 use std::{collections::BTreeMap, ffi::OsStr, process::ExitCode};
 
-use posixage::{Error, Pattern};
+use posixage::Error;
 use zeroize::Zeroizing;
 
 use crate::{
-    docker::credential::{Credential, id_of, server_url_of, username_of},
+    docker::credential::{self, Credential, id_of, server_url_of, username_of},
     failure::{Code, Failure},
     input, keys,
     output::{print, printable, say, to_json},
@@ -20,7 +20,7 @@ use crate::{
 pub(crate) const NAME: &str = "docker-credential-posixage";
 
 /// Clients compare these three; to any other text they add their own, and give up.
-const NOT_FOUND: &str = "credentials not found in native keychain";
+pub(crate) const NOT_FOUND: &str = "credentials not found in native keychain";
 const NO_SERVER_URL: &str = "no credentials server URL";
 const NO_USERNAME: &str = "no credentials username";
 
@@ -107,7 +107,7 @@ fn store() -> Result<(), Refusal> {
 fn get() -> Result<(), Refusal> {
     let server_url = server_url()?;
     let settings = Settings::from_environment()?;
-    if nothing_kept(&settings) {
+    if keys::nothing_kept(&settings) {
         return Err(NOT_FOUND.into());
     }
     let id = id_of(&server_url);
@@ -130,7 +130,7 @@ fn get() -> Result<(), Refusal> {
 fn erase() -> Result<(), Refusal> {
     let server_url = server_url()?;
     let settings = Settings::from_environment()?;
-    if nothing_kept(&settings) {
+    if keys::nothing_kept(&settings) {
         return Ok(());
     }
     match keys::open_keyless(&settings)?.remove(&id_of(&server_url)) {
@@ -142,10 +142,9 @@ fn erase() -> Result<(), Refusal> {
 fn list() -> Result<(), Refusal> {
     let settings = Settings::from_environment()?;
     let mut usernames = BTreeMap::new();
-    if !nothing_kept(&settings) {
+    if !keys::nothing_kept(&settings) {
         let store = keys::open_keyless(&settings)?;
-        let pattern: Pattern = "docker/**".parse().expect("a pattern");
-        for entry in store.list(&pattern)? {
+        for entry in store.list(&credential::credentials())? {
             match entry.metadata {
                 Ok(metadata) => {
                     // Only what `get` finds: a client gives them all up if one cannot be had.
@@ -172,11 +171,6 @@ fn server_url() -> Result<String, Refusal> {
         "" => Err(NO_SERVER_URL.into()),
         url => Ok(url.into()),
     }
-}
-
-/// Whether there is no store, where nobody has named one: nobody has logged in yet.
-fn nothing_kept(settings: &Settings) -> bool {
-    !settings.store.named && matches!(settings.store.path.try_exists(), Ok(false))
 }
 
 fn print_line(value: &impl serde::Serialize) -> Result<(), Refusal> {

@@ -1,0 +1,38 @@
+//! Docker's `config.json`, and the programs that look for our helper in `PATH`.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+
+use crate::{Program, Sandbox};
+
+impl Sandbox {
+    /// `~/.docker/config.json`.
+    #[must_use]
+    pub fn docker_config(&self) -> PathBuf {
+        self.home().join(".docker/config.json")
+    }
+
+    /// Its text.
+    ///
+    /// # Panics
+    /// It is not there.
+    #[must_use]
+    pub fn docker_config_text(&self) -> String {
+        fs::read_to_string(self.docker_config()).expect("config.json")
+    }
+
+    /// A program that finds the helper in `PATH`, as in a shell of somebody who has installed it.
+    pub fn with_helper(&self, program: Program) -> Program {
+        let path = std::env::var("PATH").unwrap_or_default();
+        program.env("PATH", format!("{}:{path}", self.bin().display()))
+    }
+
+    /// The mode of a file, permission bits only.
+    ///
+    /// # Panics
+    /// It is not there.
+    #[must_use]
+    pub fn mode(&self, path: &std::path::Path) -> u32 {
+        let stat = fs::symlink_metadata(path).expect("stat");
+        stat.permissions().mode() & 0o777
+    }
+}
