@@ -15,7 +15,7 @@ use clap_complete::Shell;
 )]
 #[command(
     after_help = "Exit codes: 0 ok, 1 other, 2 usage, 3 no such secret, 4 already exists, \
-    5 no key fits, 6 locked, 7 damaged, 8 unsafe permissions."
+    5 no key fits, 6 locked, 7 damaged, 8 unsafe permissions; of `run` the command's own, 126 or 127."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -63,6 +63,8 @@ pub(crate) enum Command {
     List(List),
     /// Remove secrets
     Rm(Rm),
+    /// Run a command with secrets in its environment, in the place of se://ID
+    Run(Run),
     /// Tell where the store is, which keys fit and who holds its lock
     Status(Status),
     /// Check the store, a line for each finding; exits with 7 if something is wrong
@@ -146,6 +148,18 @@ pub(crate) struct Rm {
     /// Remove every secret
     #[arg(long, conflicts_with = "ids")]
     pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// A file of variables, NAME=value a line; may be repeated. What it says goes before the
+    /// environment, and a later file before an earlier one
+    #[arg(long = "env-file", value_name = "FILE")]
+    pub(crate) env_files: Vec<PathBuf>,
+    /// The command and its arguments. It takes this process's place: signals and exit code are its
+    /// own
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub(crate) command: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]

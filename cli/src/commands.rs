@@ -7,6 +7,7 @@ mod init;
 mod list;
 mod lock;
 mod rm;
+mod run;
 mod set;
 mod status;
 mod unlock;
@@ -50,6 +51,7 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
         Command::Status(args) => status::run(&settings, &args)?,
         Command::Verify(args) => verify::run(&settings, &args)?,
         Command::Unlock(args) => unlock::run(&settings, &args)?,
+        Command::Run(args) => return run::run(&settings, &args),
         Command::Lock(args) => return lock::run(&settings, &args),
         Command::Docker(args) => docker::run(&settings, &args)?,
         Command::Completions(_) => {}

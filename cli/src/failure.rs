@@ -19,6 +19,8 @@ pub(crate) enum Code {
     Locked = 6,
     Damaged = 7,
     UnsafePermissions = 8,
+    NotRunnable = 126,
+    NoSuchProgram = 127,
 }
 
 /// Why a command failed. Nothing secret is in it.
@@ -43,6 +45,14 @@ impl Failure {
         Self {
             code,
             ..Self::new("")
+        }
+    }
+
+    /// The same, on what it is about.
+    pub(crate) fn about(self, what: impl fmt::Display) -> Self {
+        Self {
+            message: format!("{what}: {}", self.message),
+            ..self
         }
     }
 
@@ -113,6 +123,9 @@ impl From<Error> for Failure {
                     .into(),
             ),
             Error::AlreadyExists { .. } => Some("--force replaces it".into()),
+            Error::Lock(error) if error.is_timeout() => error
+                .hint()
+                .map(|hint| format!("{hint}: --lock-timeout, posixage unlock --force")),
             error => error.hint(),
         };
         Self {
@@ -131,6 +144,16 @@ impl From<KeyError> for Failure {
             code: key_code(&error),
         }
     }
+}
+
+/// Several failures, each printed; the code is theirs if they agree. None is no failure.
+pub(crate) fn all(failures: Vec<Failure>) -> Result<(), Failure> {
+    let Some(code) = failures.first().map(Failure::exit_code) else {
+        return Ok(());
+    };
+    failures.iter().for_each(Failure::print);
+    let same = failures.iter().all(|failure| failure.exit_code() == code);
+    Err(Failure::silent(if same { code } else { Code::Other }))
 }
 
 fn key_code(error: &KeyError) -> Code {

@@ -9,6 +9,15 @@ use crate::failure::{Failure, reason};
 
 /// All of it, in memory that is wiped: at most twice [`MAX_VALUE_LEN`], since JSON escapes take room.
 pub(crate) fn read() -> Result<Zeroizing<Vec<u8>>, Failure> {
+    read_until(2 * MAX_VALUE_LEN, |_| false)
+}
+
+/// The same up to its end or to where `ended` says that there is nothing more to wait for; at most
+/// `limit` bytes.
+pub(crate) fn read_until(
+    limit: usize,
+    ended: impl Fn(&[u8]) -> bool,
+) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let fails = |e: io::Error| Failure::new(format!("cannot read standard input: {}", reason(&e)));
     let mut stdin = io::stdin().lock();
     let mut value = Zeroizing::new(Vec::new());
@@ -20,12 +29,15 @@ pub(crate) fn read() -> Result<Zeroizing<Vec<u8>>, Failure> {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
             Err(e) => return Err(fails(e)),
         };
-        if value.len() + n > 2 * MAX_VALUE_LEN {
+        if value.len() + n > limit {
             return Err(Failure::new(format!(
-                "standard input is over the limit of {MAX_VALUE_LEN} bytes"
+                "standard input is over the limit of {limit} bytes"
             )));
         }
         append(&mut value, &chunk[..n]);
+        if ended(&value) {
+            return Ok(value);
+        }
     }
 }
 

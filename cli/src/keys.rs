@@ -1,8 +1,10 @@
 //! Opening the store with the keys of this run.
 
+use std::path::{Path, PathBuf};
+
 use posixage::{
-    Builder, Config, Error, Identity, KeyError, KeySource, KeyType, Pattern, Recipient, Store,
-    create_identity_file, read_identity_file,
+    Builder, Config, Error, Identity, KeyError, KeyFile, KeySource, KeyType, Pattern, Recipient,
+    Store, secrecy::SecretString,
 };
 
 use crate::{
@@ -56,26 +58,73 @@ pub(crate) fn open_to_verify(settings: &Settings, decrypt: bool) -> Result<Store
 /// Opens the store to encrypt. One at the default place is made if there is none, since nobody can
 /// mean another.
 pub(crate) fn open_to_write(settings: &Settings) -> Result<Store, Failure> {
-    if !settings.store.named && !is_made(settings)? {
-        match make_store(settings, &[], false, posixage::DEFAULT_WORK_FACTOR) {
-            Ok(made) => made.announce(settings),
-            // Somebody else was faster, and made the same.
-            Err(failure) if failure.exit_code() == Code::AlreadyExists => {}
-            Err(failure) => return Err(failure),
-        }
+    make_if_missing(settings)?;
+    let identities = match open_keyless(settings)?.config() {
+        Some(_) => Vec::new(),
+        // Written for whoever reads here.
+        None => identities(settings)?,
+    };
+    open_to_encrypt(settings, identities)
+}
+
+/// Opens the store to encrypt, and to read what is there as far as nobody needs to be asked for the
+/// passphrase of a key. Makes one as [`open_to_write`] does.
+pub(crate) fn open_to_update(settings: &Settings) -> Result<Store, Failure> {
+    make_if_missing(settings)?;
+    let locked = |path: &Path| {
+        let path = path.display();
+        Err(KeyError::Unavailable(format!("key file {path} is locked")))
+    };
+    open_to_encrypt(settings, unlocked(settings, locked)?)
+}
+
+/// Opens the store to read a secret and remove it, or not, under one lock.
+pub(crate) fn open_to_compare(settings: &Settings) -> Result<Store, Failure> {
+    let mut builder = builder(settings);
+    for source in identities(settings)? {
+        builder = builder.identity(source);
     }
     let config = open_keyless(settings)?.config().cloned();
+    if let Some(password) = password::configured(settings) {
+        builder = builder.identity(password);
+    } else if config.is_some_and(|config| config.password) {
+        builder = builder.identity(password::prompted());
+    }
+    open(settings, builder)
+}
+
+/// Whether there is a store to look into. Where somebody named one it has to be there; opening it
+/// tells.
+pub(crate) fn is_there(settings: &Settings) -> Result<bool, Failure> {
+    Ok(settings.store.named || is_made(settings)?)
+}
+
+fn make_if_missing(settings: &Settings) -> Result<(), Failure> {
+    if is_there(settings)? {
+        return Ok(());
+    }
+    match make_store(settings, &[], false, posixage::DEFAULT_WORK_FACTOR) {
+        Ok(made) => made.announce(settings),
+        // Somebody else was faster, and made the same.
+        Err(failure) if failure.exit_code() == Code::AlreadyExists => {}
+        Err(failure) => return Err(failure),
+    }
+    Ok(())
+}
+
+/// With the password that the store is encrypted with too, if it is.
+fn open_to_encrypt(
+    settings: &Settings,
+    identities: Vec<KeySource<Identity>>,
+) -> Result<Store, Failure> {
+    let config = open_keyless(settings)?.config().cloned();
     let mut builder = builder(settings);
-    let needs_password = config.as_ref().is_some_and(|config| config.password);
-    if config.is_none() {
-        // Written for whoever reads here.
-        for source in identities(settings)? {
-            builder = builder.identity(source);
-        }
+    for source in identities {
+        builder = builder.identity(source);
     }
     if let Some(password) = password::configured(settings) {
         builder = builder.identity(password);
-    } else if needs_password {
+    } else if config.is_some_and(|config| config.password) {
         builder = builder.identity(ask_password(settings)?);
     }
     open(settings, builder)
@@ -102,11 +151,6 @@ fn ask_password(settings: &Settings) -> Result<KeySource<Identity>, Failure> {
         return Err(Failure::new("the two answers differ"));
     }
     Ok(password.into())
-}
-
-/// Whether there is no store where nobody has named one: nothing was ever kept.
-pub(crate) fn nothing_kept(settings: &Settings) -> bool {
-    !settings.store.named && matches!(settings.store.path.try_exists(), Ok(false))
 }
 
 /// Whether there is a store; an empty directory is one whose making was interrupted.
@@ -159,26 +203,24 @@ pub(crate) fn make_store(
         let path = settings.store.path.clone();
         return Err(Error::StoreExists { path }.into());
     }
-    let mut config = Config {
-        recipients: recipients.to_vec(),
-        password: with_password || password::configured(settings).is_some(),
-        work_factor,
-    };
+    let mut config = Config::new(recipients.to_vec())
+        .with_password(with_password || password::configured(settings).is_some())
+        .with_work_factor(work_factor);
     for source in named_identities(settings)? {
         config.recipients.extend(source.recipients()?);
     }
     let mut made = Made {
         new_identity: false,
         default_identity: config.recipients.is_empty() && !config.password,
-        config: Config::default(),
+        config: Config::new([]),
     };
     if made.default_identity {
         let path = settings.default_identity.as_ref().ok_or_else(|| {
             Failure::new("cannot tell where to keep a key: HOME is not set")
                 .hint("name one: -i FILE")
         })?;
-        made.new_identity = create_identity_file(path)?;
-        config.recipients = read(settings, path)?.recipients()?;
+        made.new_identity = KeyFile::create(path)?;
+        config.recipients = read(settings, path, password::ask_passphrase)?.recipients()?;
     }
     Store::init(&settings.store.path, &config)?;
     made.config = config;
@@ -187,11 +229,21 @@ pub(crate) fn make_store(
 
 /// The keys to decrypt with: those named, else the default identity if it is there.
 pub(crate) fn identities(settings: &Settings) -> Result<Vec<KeySource<Identity>>, Failure> {
-    let named = named_identities(settings)?;
-    match &settings.default_identity {
-        Some(path) if named.is_empty() && path.exists() => Ok(vec![read(settings, path)?]),
-        _ => Ok(named),
-    }
+    unlocked(settings, password::ask_passphrase)
+}
+
+/// The same, with what to do about a key behind a passphrase when it is needed.
+fn unlocked(
+    settings: &Settings,
+    passphrase: AskPassphrase,
+) -> Result<Vec<KeySource<Identity>>, Failure> {
+    let default = settings.default_identity.iter();
+    let paths: Vec<&PathBuf> = match settings.identities.is_empty() {
+        true => default.filter(|path| path.exists()).collect(),
+        false => settings.identities.iter().collect(),
+    };
+    let read = |path: &PathBuf| read(settings, path, passphrase);
+    paths.into_iter().map(read).collect()
 }
 
 /// Stands for the identity that nobody has: where one is needed the error says where it was looked
@@ -212,16 +264,21 @@ fn named_identities(settings: &Settings) -> Result<Vec<KeySource<Identity>>, Fai
     settings
         .identities
         .iter()
-        .map(|path| read(settings, path))
+        .map(|path| read(settings, path, password::ask_passphrase))
         .collect()
 }
 
-fn read(settings: &Settings, path: &std::path::Path) -> Result<KeySource<Identity>, Failure> {
-    Ok(read_identity_file(
-        path,
-        settings.allows_insecure(path),
-        password::ask_passphrase,
-    )?)
+type AskPassphrase = fn(&Path) -> Result<SecretString, KeyError>;
+
+fn read(
+    settings: &Settings,
+    path: &Path,
+    passphrase: AskPassphrase,
+) -> Result<KeySource<Identity>, Failure> {
+    Ok(KeyFile::new(path)
+        .allow_insecure_permissions(settings.allows_insecure(path))
+        .passphrase(passphrase)
+        .identities()?)
 }
 
 fn builder(settings: &Settings) -> Builder {

@@ -5,8 +5,10 @@ mod args;
 mod commands;
 mod config;
 mod docker;
+mod dotenv;
 mod entry_id;
 mod failure;
+mod git;
 mod input;
 mod keys;
 mod output;
@@ -26,10 +28,16 @@ pub fn posixage() -> ExitCode {
     commands::run().unwrap_or_else(|failure| failure.report())
 }
 
-/// `docker-credential-posixage`, the credential helper of Docker, Podman, Skopeo and Buildah.
+/// `docker-credential-posixage`, which keeps the credentials of Docker, Podman, Skopeo and Buildah.
 #[must_use]
-pub fn docker_credential() -> ExitCode {
+pub fn docker_credential_posixage() -> ExitCode {
     process::begin();
-    let args: Vec<_> = std::env::args_os().skip(1).collect();
-    docker::helper::serve(&args)
+    docker::helper::run(std::env::args_os().skip(1))
+}
+
+/// `git-credential-posixage`, which keeps Git's credentials.
+#[must_use]
+pub fn git_credential_posixage() -> ExitCode {
+    process::begin();
+    git::run(std::env::args_os().skip(1)).unwrap_or_else(|failure| failure.report())
 }

@@ -3,7 +3,10 @@
 use std::{
     fs::File,
     io::{self, Read, Write},
-    sync::OnceLock,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use rustix::termios::{
@@ -21,8 +24,18 @@ use crate::failure::{Failure, reason};
 /// The longest answer in bytes (64 KiB).
 const MAX_LEN: usize = 64 << 10;
 
+static NEVER_ASK: AtomicBool = AtomicBool::new(false);
+
+/// From now on it is as if this process had no terminal.
+pub(crate) fn never_ask() {
+    NEVER_ASK.store(true, Ordering::Relaxed);
+}
+
 /// The controlling terminal, if this process has one.
 pub(crate) fn open() -> Option<File> {
+    if NEVER_ASK.load(Ordering::Relaxed) {
+        return None;
+    }
     File::options().read(true).write(true).open("/dev/tty").ok()
 }
 

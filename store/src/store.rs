@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::atomic::AtomicBool,
+    sync::Arc,
 };
 
 use posixage_lock::{Guard, LockFile, Mode, Status, Wait};
@@ -27,24 +27,33 @@ use crate::{
 
 /// A directory of secrets, each encrypted with age; see the [crate's documentation](crate).
 ///
-/// Any number of handles, threads and processes may use one store at the same time. A handle is
-/// `Send + Sync` and holds no lock between calls.
-#[derive(Debug)]
+/// Any number of handles, threads and processes may use one store at the same time. A handle holds no
+/// lock between calls. Its clones share its keys, and cost nothing to speak of.
+#[derive(Clone, Debug)]
 pub struct Store {
+    pub(crate) inner: Arc<Inner>,
+    wait: Wait,
+}
+
+/// What the clones of a handle share.
+#[derive(Debug)]
+pub(crate) struct Inner {
     pub(crate) root: Root,
     lock: LockFile,
-    pub(crate) wait: Wait,
     pub(crate) keyring: Keyring,
     pub(crate) recipients: Vec<KeySource<Recipient>>,
     pub(crate) config: Option<Config>,
     pub(crate) work_factor: u8,
     pub(crate) committer: Committer,
-    /// Whether this handle has cleared away what interrupted commits left.
-    pub(crate) swept: AtomicBool,
 }
+
+/// How many entries a listing reads under one lock: at most so many times 1 MiB are in memory, and
+/// the lock costs little.
+const BATCH: usize = 64;
 
 /// An id and what may be known of its secret without decrypting it.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Entry {
     /// The id.
     pub id: Id,
@@ -53,7 +62,8 @@ pub struct Entry {
 }
 
 impl Store {
-    /// Sets out to open the store at `path`, with keys and waits to be named.
+    /// Sets out to open the store at `path`, with keys and waits to be named. Nothing is touched
+    /// before [`Builder::open`].
     pub fn builder(path: impl Into<PathBuf>) -> Builder {
         Builder::new(path.into())
     }
@@ -73,10 +83,9 @@ impl Store {
         let work_factor = builder
             .work_factor
             .or(config.as_ref().map(|c| c.work_factor));
-        Ok(Self {
+        let inner = Inner {
             root,
             lock,
-            wait: builder.wait,
             keyring: Keyring {
                 identities: builder.identities,
             },
@@ -84,70 +93,129 @@ impl Store {
             work_factor: work_factor.unwrap_or(cipher::DEFAULT_WORK_FACTOR),
             config,
             committer: Committer::default(),
-            swept: AtomicBool::new(false),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+            wait: builder.wait,
         })
+    }
+
+    /// The same store with another wait for its lock, for one call or more:
+    ///
+    /// ```no_run
+    /// # use posixage::{Store, lock::Wait};
+    /// # fn f(store: &Store) -> Result<(), posixage::Error> {
+    /// let now_or_never = store.with_lock_wait(Wait::Try);
+    /// now_or_never.remove(&"session/token".parse().unwrap())?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn with_lock_wait(&self, wait: Wait) -> Self {
+        Self {
+            wait,
+            ..self.clone()
+        }
     }
 
     /// The directory that is the store.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.root.path
+        &self.inner.root.path
     }
 
-    /// Who the store says its secrets are encrypted to; `None` for a store by the reference.
+    /// Whom the store says its secrets are encrypted to, as it was when the store was opened; `None`
+    /// for a store by the reference.
     #[must_use]
     pub fn config(&self) -> Option<&Config> {
-        self.config.as_ref()
+        self.inner.config.as_ref()
     }
 
     /// Decrypts the secret `id`.
     ///
     /// The identities are tried in the order given; the first that fits is used. Its files are read
-    /// under the shared lock and decrypted after it.
+    /// under the shared lock and decrypted after it. No part of a value is handed out that was not
+    /// authenticated to its end.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::NoKeyFits`], [`Error::Damaged`] and those of the lock and of
-    /// reading.
+    /// [`Error::NotFound`]; [`Error::NoKeyFits`], which says what was tried and why each failed;
+    /// [`Error::Damaged`] and [`Error::InsecurePermissions`] of its files; [`Error::Lock`] and
+    /// [`Error::Io`].
     pub fn get(&self, id: &Id) -> Result<Secret, Error> {
         let sealed = self.sealed(id)?;
         let value = self
+            .inner
             .keyring
-            .open(&self.root, id, &sealed, None, Fetch::Allowed)?;
+            .open(&self.inner.root, id, &sealed, None, Fetch::Allowed)?;
         tracing::debug!(%id, "decrypted");
         Ok(Secret::from(value).with_metadata(sealed.metadata))
     }
 
-    /// The metadata of the secret `id`, without decrypting it.
+    /// The metadata of the secret `id`; `None` if it has none. Decrypts nothing and needs no key.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Damaged`] and those of the lock and of reading.
+    /// [`Error::NotFound`]; [`Error::Damaged`] and [`Error::InsecurePermissions`] of its directory and
+    /// its `metadata.json`; [`Error::Lock`] and [`Error::Io`].
     pub fn metadata(&self, id: &Id) -> Result<Option<Metadata>, Error> {
         let _shared = self.acquire(Mode::Shared)?;
-        read_metadata(&self.root, id)
+        read_metadata(&self.inner.root, id)
     }
 
     /// The secrets that match `pattern`, sorted by id, with their metadata. Decrypts nothing.
+    ///
+    /// All ids are in memory, their metadata is read as the iterator goes on, 64 secrets under
+    /// one shared lock; nothing is locked between two steps. So each secret is as it is when its turn
+    /// comes: one removed in the meantime is passed over.
     ///
     /// An entry whose metadata cannot be read says so; it does not hide the others. What is in the
     /// directory and no secret's is passed over.
     ///
     /// # Errors
-    /// Those of the lock and of listing the directory.
-    pub fn list(&self, pattern: &Pattern) -> Result<Vec<Entry>, Error> {
-        let _shared = self.acquire(Mode::Shared)?;
-        let entry = |id: Id| match read_metadata(&self.root, &id) {
+    /// Those of the lock and of listing the directory. When the lock is not to be had later on, each
+    /// entry that it was needed for says so, and nobody waits for it again.
+    pub fn list(&self, pattern: &Pattern) -> Result<impl Iterator<Item = Entry> + use<>, Error> {
+        let (first, mut rest) = {
+            let _shared = self.acquire(Mode::Shared)?;
+            let mut ids = self.ids(pattern)?.into_iter();
+            (self.entries(ids.by_ref().take(BATCH)), ids)
+        };
+        let mut store = self.clone();
+        let mut batch = first.into_iter();
+        Ok(std::iter::from_fn(move || {
+            loop {
+                if let Some(entry) = batch.next() {
+                    return Some(entry);
+                }
+                let id = rest.next()?;
+                match store.acquire(Mode::Shared) {
+                    Ok(_shared) => {
+                        let ids = std::iter::once(id).chain(rest.by_ref().take(BATCH - 1));
+                        batch = store.entries(ids).into_iter();
+                    }
+                    Err(error) => {
+                        store = store.with_lock_wait(Wait::Try);
+                        let metadata = Err(error);
+                        return Some(Entry { id, metadata });
+                    }
+                }
+            }
+        }))
+    }
+
+    /// Reads the metadata of each. The caller holds the lock.
+    fn entries(&self, ids: impl Iterator<Item = Id>) -> Vec<Entry> {
+        let entry = |id: Id| match read_metadata(&self.inner.root, &id) {
             // Somebody who does not take the lock has just removed it.
             Err(Error::NotFound { .. }) => None,
             metadata => Some(Entry { metadata, id }),
         };
-        Ok(self.ids(pattern)?.into_iter().filter_map(entry).collect())
+        ids.filter_map(entry).collect()
     }
 
     /// How many secrets there are, by the names of their directories. Takes no lock, so that it
     /// answers while somebody holds it.
     ///
     /// # Errors
-    /// Those of listing the directory.
+    /// [`Error::Io`].
     pub fn count(&self) -> Result<usize, Error> {
         Ok(self.all_ids()?.len())
     }
@@ -176,10 +244,11 @@ impl Store {
     }
 
     /// Takes the store's lock, for a backup or a script: shared keeps writers out, exclusive
-    /// everybody. Released when the guard is dropped.
+    /// everybody, other handles of this process and this one included: a call that needs the lock
+    /// would wait for its own caller, until its wait ends. Released when the guard is dropped.
     ///
     /// # Errors
-    /// Those of the lock.
+    /// [`Error::Lock`]: somebody else had it until the wait ended, or it cannot be used.
     pub fn lock(&self, mode: Mode) -> Result<Guard, Error> {
         self.acquire(mode)
     }
@@ -187,27 +256,29 @@ impl Store {
     /// Takes the exclusive lock, from a holder that has not moved for 30 s if need be. The old holder
     /// finds its lock lost before it commits anything.
     ///
-    /// # Errors
-    /// Those of the lock: a holder that lives and moves is waited for, and keeps it.
-    pub fn take_over_lock(&self) -> Result<Guard, Error> {
-        Ok(self.lock.take_over(self.wait)?)
-    }
-
-    /// Who holds the lock, who waits for it, and how fresh it is. Takes no lock.
+    /// A wait shorter than 35 s is lengthened to that; [`Wait::Try`] only tries.
     ///
     /// # Errors
-    /// Those of the lock.
+    /// [`Error::Lock`]: a holder that lives and moves is waited for, and keeps it.
+    pub fn take_over_lock(&self) -> Result<Guard, Error> {
+        Ok(self.inner.lock.take_over(self.wait)?)
+    }
+
+    /// Who holds the lock, who waits for it, and how fresh it is. Takes no lock, and touches nothing.
+    ///
+    /// # Errors
+    /// [`Error::Lock`] when the directory cannot be searched.
     pub fn lock_status(&self) -> Result<Status, Error> {
-        Ok(self.lock.status()?)
+        Ok(self.inner.lock.status()?)
     }
 
     pub(crate) fn acquire(&self, mode: Mode) -> Result<Guard, Error> {
-        Ok(self.lock.acquire(mode, self.wait)?)
+        Ok(self.inner.lock.acquire(mode, self.wait)?)
     }
 
     pub(crate) fn sealed(&self, id: &Id) -> Result<Sealed, Error> {
         let _shared = self.acquire(Mode::Shared)?;
-        Sealed::read(&self.root, id)
+        Sealed::read(&self.inner.root, id)
     }
 
     /// The ids that match, sorted; a pattern without wildcard is taken at its word. The caller holds
@@ -223,9 +294,9 @@ impl Store {
 
     /// Every id, sorted.
     pub(crate) fn all_ids(&self) -> Result<Vec<Id>, Error> {
-        let set_aside = sweep::set_aside(&self.root)
-            .map_err(|e| Error::io("list", self.root.path_of(OLD), e))?;
-        let names = self.root.names()?.into_iter().chain(set_aside);
+        let set_aside = sweep::set_aside(&self.inner.root)
+            .map_err(|e| Error::io("list", self.inner.root.path_of(OLD), e))?;
+        let names = self.inner.root.names()?.into_iter().chain(set_aside);
         let mut ids: Vec<Id> = names
             .filter_map(|name| Id::from_directory_name(&name))
             .collect();

@@ -6,7 +6,7 @@ use posixage_lock::{Guard, Mode};
 
 use crate::{
     cipher,
-    commit::{Displaced, Overwrite},
+    commit::{Displaced, Overwrite, discard},
     directory::{METADATA_FILE, Sealed},
     error::Error,
     id::Id,
@@ -50,8 +50,9 @@ impl Store {
     /// after an error, the old one is there, whole.
     ///
     /// # Errors
-    /// [`Error::NoRecipients`], [`Error::ValueTooLarge`], [`Error::Metadata`], and those of keys, of
-    /// the lock and of writing.
+    /// [`Error::ValueTooLarge`] and [`Error::MetadataTooLarge`]; [`Error::NoRecipients`],
+    /// [`Error::SeveralPasswords`], [`Error::Encrypt`] and [`Error::Key`] of whom to encrypt to;
+    /// [`Error::ForeignOwner`]: the store is another user's; [`Error::Lock`] and [`Error::Io`].
     pub fn set(&self, id: &Id, secret: &Secret) -> Result<(), Error> {
         self.write(id, secret, Overwrite::Allow)
     }
@@ -62,13 +63,14 @@ impl Store {
     /// are not wiped.
     ///
     /// # Errors
-    /// [`Error::NotFound`] and those of the lock and of writing.
+    /// [`Error::NotFound`]; [`Error::ForeignOwner`]: the store is another user's; [`Error::Lock`] and
+    /// [`Error::Io`].
     pub fn remove(&self, id: &Id) -> Result<(), Error> {
-        self.root.check_writable()?;
+        self.inner.root.check_writable()?;
         let exclusive = self.acquire_to_write()?;
         let displaced = self.unpublish(&exclusive, id)?;
         drop(exclusive);
-        displaced.remove(&self.root);
+        displaced.remove(&self.inner.root);
         Ok(())
     }
 
@@ -77,7 +79,7 @@ impl Store {
     ///
     /// `change` gets `None` if there is no such secret. Everybody else waits while it runs, which
     /// may be as long as need be: the lock is kept alive. It must not use this store: its own call
-    /// would wait for itself.
+    /// would wait for itself. It runs before anything is written, so a crash in it changes nothing.
     ///
     /// # Errors
     /// [`Error::Update`] with what `change` returned, and those of [`get`](Self::get) and
@@ -86,14 +88,15 @@ impl Store {
     where
         F: FnOnce(Option<&Secret>) -> Result<Change, Box<dyn std::error::Error + Send + Sync>>,
     {
-        self.root.check_writable()?;
+        self.inner.root.check_writable()?;
         // Keys are fetched now: under the lock nobody may be asked for a password.
         let recipients = self.recipients(id)?;
         let before = match self.sealed(id) {
             Ok(sealed) => {
-                let value = self
-                    .keyring
-                    .open(&self.root, id, &sealed, None, Fetch::Allowed)?;
+                let value =
+                    self.inner
+                        .keyring
+                        .open(&self.inner.root, id, &sealed, None, Fetch::Allowed)?;
                 Some((sealed, value))
             }
             Err(Error::NotFound { .. }) => None,
@@ -101,13 +104,17 @@ impl Store {
         };
 
         let exclusive = self.acquire_to_write()?;
-        let current = match Sealed::read(&self.root, id) {
+        let current = match Sealed::read(&self.inner.root, id) {
             Ok(sealed) => {
                 let value = match before {
                     Some((before, value)) if before.ciphertexts == sealed.ciphertexts => value,
-                    _ => self
-                        .keyring
-                        .open(&self.root, id, &sealed, None, Fetch::Never)?,
+                    _ => self.inner.keyring.open(
+                        &self.inner.root,
+                        id,
+                        &sealed,
+                        None,
+                        Fetch::Never,
+                    )?,
                 };
                 Some(Secret::from(value).with_metadata(sealed.metadata))
             }
@@ -128,32 +135,34 @@ impl Store {
             }
         };
         drop(exclusive);
-        displaced.remove(&self.root);
+        displaced.remove(&self.inner.root);
         Ok(())
     }
 
     /// The exclusive lock on a store without leftovers.
     ///
-    /// A handle looks for stages and trash once: to list the root costs more than a commit where
-    /// there are many secrets, and these harm nobody until the next process comes.
+    /// A handle looks for stages and trash once, and again after it has left some itself: to list the
+    /// root costs more than a commit where there are many secrets, and these harm nobody until the
+    /// next process comes.
     fn acquire_to_write(&self) -> Result<Guard, Error> {
         let exclusive = self.acquire(Mode::Exclusive)?;
-        sweep::recover(&self.root)?;
-        if !self.swept.load(Ordering::Relaxed) {
-            sweep::sweep(&self.root)?;
-            self.swept.store(true, Ordering::Relaxed);
+        let root = &self.inner.root;
+        sweep::recover(root, &exclusive)?;
+        if !root.swept.load(Ordering::Relaxed) {
+            sweep::sweep(root, &exclusive)?;
+            root.swept.store(true, Ordering::Relaxed);
         }
         Ok(exclusive)
     }
 
     fn write(&self, id: &Id, secret: &Secret, overwrite: Overwrite) -> Result<(), Error> {
-        self.root.check_writable()?;
+        self.inner.root.check_writable()?;
         let recipients = self.recipients(id)?;
         let mut stage = self.stage(id, secret, &recipients)?;
         let exclusive = self.acquire_to_write()?;
         let displaced = self.publish(&exclusive, &mut stage, id, overwrite)?;
         drop(exclusive);
-        displaced.remove(&self.root);
+        displaced.remove(&self.inner.root);
         Ok(())
     }
 
@@ -171,16 +180,18 @@ impl Store {
                 len: value.len(),
             });
         }
-        let metadata = Metadata::to_json(secret.metadata()).map_err(|source| Error::Metadata {
-            id: id.clone(),
-            source,
-        })?;
-        let files =
-            cipher::encrypt(value, recipients, self.work_factor).map_err(|e| Error::Encrypt {
+        let metadata =
+            Metadata::to_json(secret.metadata()).map_err(|len| Error::MetadataTooLarge {
+                id: id.clone(),
+                len,
+            })?;
+        let files = cipher::encrypt(value, recipients, self.inner.work_factor).map_err(|e| {
+            Error::Encrypt {
                 id: id.clone(),
                 reason: e.to_string(),
-            })?;
-        let stage = Stage::new(&self.root)?;
+            }
+        })?;
+        let stage = Stage::new(&self.inner.root)?;
         stage.write(METADATA_FILE, &metadata)?;
         for (key_type, file) in files {
             stage.write(key_type.file_name(), &file)?;
@@ -199,8 +210,9 @@ impl Store {
         // The fence: nothing is committed on a lock that was lost while we slept.
         exclusive.verify()?;
         let displaced = self
+            .inner
             .committer
-            .publish(&self.root, stage, &id.directory_name(), overwrite)?
+            .publish(&self.inner.root, stage, &id.directory_name(), overwrite)?
             .ok_or_else(|| Error::AlreadyExists { id: id.clone() })?;
         tracing::debug!(%id, "committed");
         Ok(displaced)
@@ -208,22 +220,21 @@ impl Store {
 
     fn unpublish(&self, exclusive: &Guard, id: &Id) -> Result<Displaced, Error> {
         exclusive.verify()?;
-        self.committer
-            .unpublish(&self.root, &id.directory_name())?
+        discard(&self.inner.root, &id.directory_name())?
             .ok_or_else(|| Error::NotFound { id: id.clone() })
     }
 
     /// Whom to encrypt to: those the caller named, else those of the store, else whoever can read.
     fn recipients(&self, id: &Id) -> Result<Vec<Recipient>, Error> {
         let mut all = Vec::new();
-        if !self.recipients.is_empty() {
-            for source in &self.recipients {
+        if !self.inner.recipients.is_empty() {
+            for source in &self.inner.recipients {
                 all.extend(source.load()?.iter().cloned());
             }
-        } else if let Some(config) = &self.config {
+        } else if let Some(config) = &self.inner.config {
             all.clone_from(&config.recipients);
             if config.password {
-                let password = self.keyring.password()?.ok_or_else(|| {
+                let password = self.inner.keyring.password()?.ok_or_else(|| {
                     KeyError::Unavailable(
                         "the store is encrypted with a password too, and none was given".into(),
                     )
@@ -231,7 +242,7 @@ impl Store {
                 all.push(password);
             }
         } else {
-            all = self.keyring.recipients()?;
+            all = self.inner.keyring.recipients()?;
         }
         let mut distinct: Vec<Recipient> = Vec::with_capacity(all.len());
         for recipient in all {

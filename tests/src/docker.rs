@@ -1,8 +1,8 @@
-//! Docker's `config.json`, and the programs that look for our helper in `PATH`.
+//! Docker's `config.json`.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
-use crate::{Program, Sandbox};
+use crate::Sandbox;
 
 impl Sandbox {
     /// `~/.docker/config.json`.
@@ -18,12 +18,6 @@ impl Sandbox {
     #[must_use]
     pub fn docker_config_text(&self) -> String {
         fs::read_to_string(self.docker_config()).expect("config.json")
-    }
-
-    /// A program that finds the helper in `PATH`, as in a shell of somebody who has installed it.
-    pub fn with_helper(&self, program: Program) -> Program {
-        let path = std::env::var("PATH").unwrap_or_default();
-        program.env("PATH", format!("{}:{path}", self.bin().display()))
     }
 
     /// The mode of a file, permission bits only.

@@ -2,9 +2,7 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    fmt,
     io::Write,
-    os::unix::process::ExitStatusExt,
     path::Path,
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     thread,
@@ -16,7 +14,7 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open},
 };
 
-use crate::{screen::Screen, tools};
+use crate::{output::Output, screen::Screen, tools};
 
 /// How long a process may take. Far more than any needs: it ends a test that hangs, and decides
 /// nothing else.
@@ -152,6 +150,16 @@ impl Program {
         }
     }
 
+    /// Starts it with its input and nothing behind it. No more than a pipe holds.
+    #[track_caller]
+    pub fn start_with_input(self) -> Running {
+        let input = self.input.clone();
+        let mut running = self.start();
+        running.write(&input);
+        drop(running.stdin.take());
+        running
+    }
+
     #[track_caller]
     pub(crate) fn spawn(&self, [stdin, stdout, stderr]: [Stdio; 3]) -> Child {
         // A session of its own: no terminal but the one it is given, and one group to be killed.
@@ -264,6 +272,26 @@ impl Running {
         pipe.write_all(bytes).expect("write to a child");
     }
 
+    /// Waits until it has written `wanted` to its standard error behind `from`; the place behind it.
+    /// `None` if it ends without.
+    #[track_caller]
+    #[must_use]
+    pub fn find_in_stderr(&self, wanted: &str, from: usize) -> Option<usize> {
+        self.stderr.find(wanted, from, LIMIT)
+    }
+
+    /// What it has written to its standard error so far.
+    #[must_use]
+    pub fn stderr_so_far(&self) -> String {
+        self.stderr.so_far()
+    }
+
+    /// Sends it, and all that it has started, a signal.
+    #[track_caller]
+    pub fn signal_all(&self, signal: Signal) {
+        kill_process_group(self.child.pid(), signal).expect("signal a group");
+    }
+
     /// Sends it, and it alone, a signal.
     #[track_caller]
     pub fn signal(&self, signal: Signal) {
@@ -294,115 +322,5 @@ impl Running {
         };
         assert!(status.is_some(), "does not end: {output:?}");
         output
-    }
-}
-
-/// How a program ended, and all that it wrote.
-#[derive(Clone)]
-pub struct Output {
-    words: Vec<OsString>,
-    /// How it ended.
-    pub status: ExitStatus,
-    /// What it wrote to its standard output.
-    pub stdout: Vec<u8>,
-    /// What it wrote to its standard error.
-    pub stderr: Vec<u8>,
-}
-
-impl Output {
-    /// The standard output as text.
-    #[must_use]
-    pub fn out(&self) -> String {
-        String::from_utf8_lossy(&self.stdout).into_owned()
-    }
-
-    /// The standard error as text.
-    #[must_use]
-    pub fn err(&self) -> String {
-        String::from_utf8_lossy(&self.stderr).into_owned()
-    }
-
-    /// The signal that ended it.
-    #[must_use]
-    pub fn signal(&self) -> Option<i32> {
-        self.status.signal()
-    }
-
-    /// It exited with 0.
-    #[track_caller]
-    pub fn succeeds(self) -> Self {
-        assert!(self.status.success(), "{self:?}");
-        self
-    }
-
-    /// It exited with 0 and had nothing to say but its result.
-    #[track_caller]
-    pub fn succeeds_silently(self) -> Self {
-        let output = self.succeeds();
-        assert!(output.stderr.is_empty(), "{output:?}");
-        output
-    }
-
-    /// It exited with `code`, printed no result, and said in a line that begins with `posixage: `
-    /// what is wrong.
-    #[track_caller]
-    pub fn fails(self, code: i32) -> Self {
-        assert!(self.stdout.is_empty(), "{self:?}");
-        self.complains(code)
-    }
-
-    /// As [`fails`](Self::fails), but part of the result may have been printed.
-    #[track_caller]
-    pub fn complains(self, code: i32) -> Self {
-        assert_eq!(self.status.code(), Some(code), "{self:?}");
-        let err = self.err();
-        let lines: Vec<&str> = err.lines().collect();
-        let errors: Vec<&&str> = lines
-            .iter()
-            .filter(|l| l.starts_with("posixage: "))
-            .collect();
-        assert!(!errors.is_empty(), "{self:?}");
-        for error in errors {
-            assert!(!error.ends_with('.'), "{self:?}");
-            let first = error["posixage: ".len()..].chars().next();
-            assert!(first.is_some_and(|c| !c.is_uppercase()), "{self:?}");
-        }
-        assert!(
-            !err.contains("panicked") && !err.contains("RUST_BACKTRACE"),
-            "{self:?}"
-        );
-        self
-    }
-
-    /// What it wrote to standard error contains each of `texts`.
-    #[track_caller]
-    pub fn says<'a>(self, texts: impl IntoIterator<Item = &'a str>) -> Self {
-        let err = self.err();
-        for text in texts {
-            assert!(err.contains(text), "no {text:?} in {self:?}");
-        }
-        self
-    }
-
-    /// The hint that it gave.
-    ///
-    /// # Panics
-    /// It gave none.
-    #[track_caller]
-    #[must_use]
-    pub fn hint(&self) -> String {
-        let err = self.err();
-        err.lines()
-            .find_map(|line| line.strip_prefix("hint: "))
-            .unwrap_or_else(|| panic!("no hint in {self:?}"))
-            .into()
-    }
-}
-
-impl fmt::Debug for Output {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:?}: {}", self.words, self.status)?;
-        writeln!(f, "--- stdout\n{}", self.out())?;
-        write!(f, "--- stderr\n{}", self.err())
     }
 }

@@ -11,7 +11,8 @@ use tempfile::TempDir;
 
 use crate::{
     binary,
-    process::{ORDINARY_USER, Output, Program},
+    output::Output,
+    process::{ORDINARY_USER, Program},
     tools, tree,
 };
 
@@ -139,19 +140,18 @@ impl Sandbox {
         self.program(&self.binary).args(args)
     }
 
-    /// One of the programs that are installed beside `posixage`.
-    ///
-    /// # Panics
-    /// The sandbox is another user's, who may not reach them.
-    pub fn installed(&self, program: &str) -> Program {
-        assert!(!self.ordinary, "{program} is not copied for another user");
-        self.program(self.binary.with_file_name(program))
+    /// One of our other programs, such as `git-credential-posixage`.
+    pub fn helper(&self, name: &str) -> Program {
+        self.program(binary::directory().join(name))
     }
 
-    /// The directory with all of our programs, for `PATH`.
-    #[must_use]
-    pub fn bin(&self) -> PathBuf {
-        self.binary.parent().expect("a directory").into()
+    /// Any program, in this home, with ours in its `PATH`.
+    pub fn client(&self, program: impl AsRef<OsStr>) -> Program {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let dirs = std::iter::once(binary::directory().to_path_buf());
+        let path = std::env::join_paths(dirs.chain(std::env::split_paths(&path)));
+        self.program(program)
+            .env("PATH", path.expect("directories without a colon"))
     }
 
     /// Any program, in this home.

@@ -41,17 +41,27 @@ impl Screen {
     /// It is not there after `limit`, or when everything has been written.
     #[track_caller]
     pub fn wait_for(&self, wanted: &str, from: usize, limit: Duration) -> usize {
+        let found = self.find(wanted, from, limit);
+        found.unwrap_or_else(|| panic!("waited for {wanted:?}, saw {:?}", self.so_far()))
+    }
+
+    /// The same; `None` when everything has been written, and it is not there.
+    ///
+    /// # Panics
+    /// There is neither it nor an end after `limit`.
+    #[track_caller]
+    pub fn find(&self, wanted: &str, from: usize, limit: Duration) -> Option<usize> {
         let deadline = Instant::now() + limit;
         let mut text = self.text();
         loop {
             let found = text.bytes[from..]
                 .windows(wanted.len())
                 .position(|window| window == wanted.as_bytes());
-            if let Some(at) = found {
-                return from + at + wanted.len();
+            if found.is_some() || text.ended {
+                return found.map(|at| from + at + wanted.len());
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            if text.ended || left.is_zero() {
+            if left.is_zero() {
                 let seen = String::from_utf8_lossy(&text.bytes).into_owned();
                 drop(text);
                 panic!("waited for {wanted:?}, saw {seen:?}");

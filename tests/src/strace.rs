@@ -5,6 +5,8 @@ use std::{
     fs,
 };
 
+use rustix::process::Signal;
+
 use crate::{Output, Program, Sandbox, calls::Call, tools};
 
 /// Runs the program with these expressions for `strace -e`, such as `inject=fsync:error=EIO:when=2`.
@@ -95,6 +97,33 @@ pub fn record_until(
         }
     }
     (main.expect("the program's first thread"), killed)
+}
+
+/// Runs a program that reads no more than a pipe holds, and stops it after each of its calls that
+/// name a file or a descriptor: `stands` is given what strace wrote so far, as text.
+///
+/// # Panics
+/// strace cannot be run.
+pub fn stopped_at_each_call(
+    program: Program,
+    expressions: &[String],
+    mut stands: impl FnMut(&str),
+) -> Output {
+    const STOPPED: &str = "--- stopped by SIGSTOP ---";
+    // The first thread only: no other touches files, and all of them stop.
+    let mut front = strace(&["-qq", "-e", "trace=%file,%desc"]);
+    front.extend(["-e", "inject=%file,%desc:signal=STOP"].map(String::from));
+    // Behind it: of two expressions for one call the later holds.
+    let also = |e: &String| ["-e".into(), format!("{e}:signal=STOP")];
+    front.extend(expressions.iter().flat_map(also));
+    let running = program.behind(front).start_with_input();
+    let mut at = 0;
+    while let Some(next) = running.find_in_stderr(STOPPED, at) {
+        at = next;
+        stands(&running.stderr_so_far());
+        running.signal_all(Signal::CONT);
+    }
+    running.end()
 }
 
 /// Which system calls a program makes under these expressions, and how many of each before it first

@@ -43,15 +43,20 @@ impl Subject {
     /// It cannot be made.
     #[must_use]
     pub fn new() -> Self {
-        let sandbox = Sandbox::new();
+        Self::in_sandbox(Sandbox::new())
+    }
+
+    /// In this sandbox, where there is none yet.
+    ///
+    /// # Panics
+    /// It cannot be made.
+    #[must_use]
+    pub fn in_sandbox(sandbox: Sandbox) -> Self {
         let identity = Identity::generate();
         let key = identity.to_age_secret_key().expect("an age identity");
         sandbox.file("home/.config/posixage/identity.txt", key.expose_secret());
-        let config = Config {
-            recipients: vec![identity.to_recipient().expect("a recipient")],
-            ..Config::default()
-        };
-        Store::init(&sandbox.store(), &config).expect("make a store");
+        let config = Config::new([identity.to_recipient().expect("a recipient")]);
+        Store::init(sandbox.store(), &config).expect("make a store");
         Self::with(sandbox, identity)
     }
 
@@ -159,13 +164,10 @@ impl Subject {
             }
         }
         let mut findings = Vec::new();
-        let verified = open(root, &self.identity).verify(
-            Verify {
-                decrypt: true,
-                repair: false,
-            },
-            |finding| findings.push(format!("{finding:?}")),
-        );
+        let verified = open(root, &self.identity)
+            .verify(Verify::new().with_decrypt(true), |finding| {
+                findings.push(format!("{finding:?}"))
+            });
         verified.map_err(|e| format!("verify: {e}"))?;
         match findings.is_empty() {
             true => Ok(found),

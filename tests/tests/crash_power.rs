@@ -1,11 +1,7 @@
 //! A power cut at any point of a write leaves the old value or the new one, and the new one once the
 //! write has succeeded. See `posixage_tests::power_cut` for what a power cut may do.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::Path,
-};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use posixage_tests::{
     Program,
@@ -16,16 +12,11 @@ use posixage_tests::{
     replay::Replay,
     strace,
     subject::{State, Subject, make_dir},
+    survey::{self, Survey, allowed},
 };
 
 /// As a file system does that cannot exchange two names.
 const NO_EXCHANGE: &str = "inject=renameat2:error=EINVAL";
-
-/// What the states of one recording were found to hold.
-struct Survey {
-    found: BTreeSet<State>,
-    losses: Vec<String>,
-}
 
 /// Records a program that takes the id from one state to the next, one by one, and looks at what
 /// every power cut may leave.
@@ -45,28 +36,10 @@ fn survey(subject: &Subject, program: Program, tampering: &[&str], row: &[State]
         recording.effects.len(),
         states.len()
     );
-    let mut survey = Survey {
-        found: BTreeSet::new(),
-        losses: Vec::new(),
-    };
+    let mut survey = Survey::default();
     for (tree, acknowledged) in &states {
-        // What is acknowledged, and what is under way.
-        let allowed = acknowledged
-            .iter()
-            .map(|n| {
-                row.iter()
-                    .skip(*n)
-                    .take(2)
-                    .copied()
-                    .collect::<BTreeSet<_>>()
-            })
-            .reduce(|a, b| a.intersection(&b).copied().collect())
-            .unwrap_or_default();
-        let allowed: Vec<State> = allowed.into_iter().collect();
-        match look(subject, tree, &allowed) {
-            Ok(found) => drop(survey.found.insert(found)),
-            Err(loss) => survey.losses.push(format!("{loss}; {}", names(tree))),
-        }
+        let found = look(subject, tree, &allowed(row, acknowledged));
+        survey.add(found, || names(tree));
     }
     survey
 }
@@ -88,29 +61,12 @@ fn on_disk(root: &Path) -> Tree {
     posixage_tests::disk::Disk::of(root).tree()
 }
 
-/// Reads one state with the real binary, then with the library, which then writes.
 fn look(subject: &Subject, tree: &Tree, allowed: &[State]) -> Result<State, String> {
     let dir = tempfile::tempdir_in(subject.sandbox().path()).expect("a temporary directory");
     let root = dir.path().join("store");
     make_dir(&root);
     write_tree(tree, &root);
-    let id = subject.id();
-    let get = subject
-        .sandbox()
-        .posixage(["--store"])
-        .arg(&root)
-        .args(["get", id.as_str()])
-        .run();
-    let said = match get.status.code() {
-        Some(0) => Some(marked::mark_of_value(id, &get.stdout)?),
-        Some(3) => None,
-        _ => return Err(get.err()),
-    };
-    let found = subject.survives_at(&root, allowed)?;
-    match said == found {
-        true => Ok(found),
-        false => Err(format!("posixage said {said:?}, the library {found:?}")),
-    }
+    survey::look(subject, &root, allowed)
 }
 
 fn names(tree: &Tree) -> String {

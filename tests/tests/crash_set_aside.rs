@@ -56,8 +56,8 @@ fn rename(from: &std::path::Path, to: &std::path::Path) {
 fn a_secret_set_aside_is_read_and_listed() {
     let (subject, store) = died_between();
     assert_eq!(read(&store, subject.id()), Ok(Some(1)));
-    let listed = store.list(&"**".parse().expect("a pattern")).expect("list");
-    assert!(listed.iter().any(|entry| entry.id == *subject.id()));
+    let mut listed = store.list(&"**".parse().expect("a pattern")).expect("list");
+    assert!(listed.any(|entry| entry.id == *subject.id()));
     let get = subject
         .sandbox()
         .run(["get", subject.id().as_str()])

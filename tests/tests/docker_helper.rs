@@ -15,7 +15,7 @@ const HUB: &str = "https://index.docker.io/v1/";
 const REFRESH: &str = "https://index.docker.io/v1/refresh-token";
 
 fn helper(sandbox: &Sandbox, action: &str, input: impl Into<Vec<u8>>) -> Program {
-    sandbox.installed(NAME).arg(action).input(input)
+    sandbox.helper(NAME).arg(action).input(input)
 }
 
 fn request(url: &str, username: &str, secret: &str) -> String {
@@ -64,7 +64,7 @@ fn what_needs_no_store_is_answered_without_one() {
         assert_eq!(number.split('.').count(), 3, "{out}");
     };
     for args in [&[][..], &["get", "x"], &["store", ""], &["a", "b", "c"]] {
-        let output = sandbox.installed(NAME).args(args).run();
+        let output = sandbox.helper(NAME).args(args).run();
         assert_eq!(
             (output.status.code(), output.out()),
             (Some(1), usage.clone())
@@ -72,15 +72,15 @@ fn what_needs_no_store_is_answered_without_one() {
         assert_eq!(output.err(), "");
     }
     for arg in ["--help", "-h"] {
-        let output = sandbox.installed(NAME).arg(arg).run();
+        let output = sandbox.helper(NAME).arg(arg).run();
         assert_eq!(output.succeeds_silently().out(), usage);
     }
     for arg in ["version", "--version", "-v"] {
-        let output = sandbox.installed(NAME).arg(arg).run();
+        let output = sandbox.helper(NAME).arg(arg).run();
         version(&output.succeeds_silently().out());
     }
     for verb in ["", "GET", "gett", "--store", "unlock"] {
-        let output = sandbox.installed(NAME).arg(verb).run();
+        let output = sandbox.helper(NAME).arg(verb).run();
         refuses(&output, "");
         assert_eq!(output.out(), format!("{NAME}: unknown action: {verb}\n"));
     }
@@ -338,7 +338,7 @@ fn twenty_at_once_lose_nothing() {
     let sandbox = Sandbox::new();
     let url = |n: usize| format!("127.0.0.1:{}", 5000 + n);
     let start = |n: usize| {
-        let mut store = sandbox.installed(NAME).arg("store").start();
+        let mut store = sandbox.helper(NAME).arg("store").start();
         store.write(request(&url(n), "zoe", &format!("secret {n}")).as_bytes());
         store
     };
@@ -348,7 +348,7 @@ fn twenty_at_once_lose_nothing() {
         store.wait().succeeds();
     }
     let start = |n: usize| {
-        let mut get = sandbox.installed(NAME).arg("get").start();
+        let mut get = sandbox.helper(NAME).arg("get").start();
         get.write(url(n).as_bytes());
         (get, start(n))
     };

@@ -6,7 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use posixage_tests::{Output, Program, Sandbox, golden, shape, strace, tools, tree::Snapshot};
+use posixage_tests::{
+    Output, Program, Sandbox, binary, golden, shape, strace, tools, tree::Snapshot,
+};
 use serde_json::{Value, json};
 
 const HELPER: &str = "docker-credential-posixage";
@@ -55,7 +57,7 @@ const SECRETS: [&str; 6] = [
 ];
 
 fn docker(sandbox: &Sandbox, args: &[&str]) -> Program {
-    sandbox.with_helper(sandbox.posixage(["docker"]).args(args))
+    sandbox.client(binary::posixage()).arg("docker").args(args)
 }
 
 fn with_config(text: &str) -> Sandbox {
@@ -79,7 +81,7 @@ fn undo(sandbox: &Sandbox) -> Output {
 /// What the helper answers docker.
 #[track_caller]
 fn get(sandbox: &Sandbox, url: &str) -> Option<(String, String)> {
-    let output = sandbox.installed(HELPER).arg("get").input(url).run();
+    let output = sandbox.helper(HELPER).arg("get").input(url).run();
     if output.out() == "credentials not found in native keychain\n" {
         return None;
     }
@@ -90,7 +92,7 @@ fn get(sandbox: &Sandbox, url: &str) -> Option<(String, String)> {
 
 fn store(sandbox: &Sandbox, url: &str, username: &str, secret: &str) {
     let request = json!({"ServerURL": url, "Username": username, "Secret": secret});
-    let store = sandbox.installed(HELPER).arg("store");
+    let store = sandbox.helper(HELPER).arg("store");
     store.input(request.to_string()).run().succeeds();
 }
 
@@ -372,7 +374,7 @@ fn without_the_helper_in_path_nothing_is_done_and_the_hint_says_where_it_is() {
         .env("PATH", "/usr/bin:/bin");
     let output = setup.run().fails(1).says([HELPER, "not in PATH"]);
     let hint = output.hint();
-    let helper = sandbox.bin().join(HELPER);
+    let helper = binary::directory().join(HELPER);
     assert!(hint.contains(helper.to_str().unwrap()), "{hint}");
     assert_eq!(Snapshot::of(&sandbox.home()), before);
 }
@@ -415,7 +417,7 @@ fn a_helper_that_does_not_do_its_work_is_found_out_before_anything_is_moved() {
         sandbox.run(["init", "--store", "other"]).succeeds();
         let directory = wrapper(&sandbox, script);
         let setup = sandbox.posixage(["docker", "setup"]);
-        let setup = with_wrapper(setup, &directory).env("REAL", sandbox.bin().join(HELPER));
+        let setup = with_wrapper(setup, &directory).env("REAL", binary::directory().join(HELPER));
         setup.run().fails(1).says([said]);
         assert_eq!(sandbox.docker_config_text(), CONFIG, "{script}");
         assert!(get(&sandbox, "127.0.0.1:5000").is_none(), "{script}");
@@ -424,7 +426,7 @@ fn a_helper_that_does_not_do_its_work_is_found_out_before_anything_is_moved() {
     let sandbox = with_config(CONFIG);
     let directory = wrapper(&sandbox, "exec \"$REAL\" \"$@\"");
     let setup = sandbox.posixage(["docker", "setup"]);
-    let setup = with_wrapper(setup, &directory).env("REAL", sandbox.bin().join(HELPER));
+    let setup = with_wrapper(setup, &directory).env("REAL", binary::directory().join(HELPER));
     let output = setup.run().succeeds();
     assert!(
         output.out().contains(directory.to_str().unwrap()),
@@ -455,7 +457,7 @@ fn undo_puts_back_what_is_in_the_store_now_and_leaves_what_came_since() {
     store(&sandbox, "127.0.0.1:5000", "bob", "newer");
     let hub = "https://index.docker.io/v1/";
     sandbox
-        .installed(HELPER)
+        .helper(HELPER)
         .arg("erase")
         .input(hub)
         .run()
@@ -613,7 +615,7 @@ fn a_login_in_plaintext_while_it_works_is_not_lost() {
         exec \"$REAL\" \"$@\"";
     let directory = wrapper(&sandbox, script);
     let setup = with_wrapper(sandbox.posixage(["docker", "setup"]), &directory);
-    let setup = setup.env("REAL", sandbox.bin().join(HELPER));
+    let setup = setup.env("REAL", binary::directory().join(HELPER));
     let out = setup.run().succeeds().out();
     assert!(out.contains("moved       new (bob)"), "{out}");
     assert_encrypted(&sandbox);
@@ -716,7 +718,7 @@ fn status_tells_what_is_configured_and_whether_it_works() {
     assert_eq!(status["plaintext"].as_array().unwrap().len(), 5);
     assert_eq!(
         status["helper"],
-        sandbox.bin().join(HELPER).to_str().unwrap()
+        binary::directory().join(HELPER).to_str().unwrap()
     );
     assert_eq!(
         (&status["credentials"], &status["decrypts"]),

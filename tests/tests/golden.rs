@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use posixage::{Error, Id, Identity, KeySource, Password, Pattern, Store, read_identity_file};
+use posixage::{Entry, Error, Id, Identity, KeyFile, KeySource, Password, Pattern, Store};
 use posixage_tests::{
     Program, Sandbox, golden,
     golden::{Expected, STORES},
@@ -25,7 +25,7 @@ fn identity(sandbox: &Sandbox, name: &str) -> KeySource<Identity> {
         let text = fs::read_to_string(path).expect("a password");
         return Password::new(&text).expect("not empty").into();
     }
-    read_identity_file(&path, false, |_| panic!("no passphrase is needed")).expect("a key")
+    KeyFile::new(path).identities().expect("a key")
 }
 
 fn open(sandbox: &Sandbox, store: &Path, key: &str) -> Store {
@@ -71,9 +71,10 @@ fn library_reads_each_secret_with_each_key_that_fits() {
                 .collect();
             assert_eq!(filtered, ids(name), "{name} {key}");
         }
-        let listed = open(&sandbox, &path, keys[0])
+        let listed: Vec<Entry> = open(&sandbox, &path, keys[0])
             .list(&Pattern::all())
-            .unwrap();
+            .unwrap()
+            .collect();
         let listed_ids: Vec<Id> = listed.iter().map(|entry| entry.id.clone()).collect();
         assert_eq!(listed_ids, ids(name));
         for expected in golden::expected_in(name) {

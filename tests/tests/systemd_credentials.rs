@@ -122,7 +122,7 @@ fn the_first_secret_of_a_service_is_encrypted_to_its_key() {
     credential(&sandbox, "posixage.identity", "age-1.txt", 0o400);
     let directory = sandbox.path().join("credentials");
     let store = sandbox
-        .installed("docker-credential-posixage")
+        .helper("docker-credential-posixage")
         .env(DIRECTORY, &directory)
         .arg("store")
         .input(r#"{"ServerURL":"host","Username":"zoe","Secret":"secret"}"#);
@@ -130,7 +130,7 @@ fn the_first_secret_of_a_service_is_encrypted_to_its_key() {
     assert!(!sandbox.identity().exists());
     let get = || {
         sandbox
-            .installed("docker-credential-posixage")
+            .helper("docker-credential-posixage")
             .arg("get")
             .input("host")
     };

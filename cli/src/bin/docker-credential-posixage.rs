@@ -2,5 +2,5 @@
 //! posixage secret store.
 
 fn main() -> std::process::ExitCode {
-    posixage_cli::docker_credential()
+    posixage_cli::docker_credential_posixage()
 }

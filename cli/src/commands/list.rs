@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     args::List,
-    failure::{Code, Failure},
+    failure::{self, Failure},
     keys,
     output::{print, print_json, printable},
     settings::Settings,
@@ -24,7 +24,7 @@ pub(crate) fn run(settings: &Settings, args: &List) -> Result<(), Failure> {
     let pattern = args.pattern.clone().unwrap_or_else(Pattern::all);
     let mut failures = Vec::new();
     let mut secrets: Vec<(Id, Option<Metadata>)> = Vec::new();
-    for Entry { id, metadata } in store.list(&pattern)? {
+    for Entry { id, metadata, .. } in store.list(&pattern)? {
         match metadata {
             Ok(metadata) => secrets.push((id, metadata)),
             Err(error) => failures.push(Failure::from(error)),
@@ -50,12 +50,7 @@ pub(crate) fn run(settings: &Settings, args: &List) -> Result<(), Failure> {
             }
         })?;
     }
-    let Some(code) = failures.iter().map(Failure::exit_code).next() else {
-        return Ok(());
-    };
-    failures.iter().for_each(Failure::print);
-    let same = failures.iter().all(|failure| failure.exit_code() == code);
-    Err(Failure::silent(if same { code } else { Code::Other }))
+    failure::all(failures)
 }
 
 fn long(out: &mut dyn Write, secrets: &[(Id, Option<Metadata>)]) -> io::Result<()> {

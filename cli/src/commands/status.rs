@@ -132,7 +132,7 @@ fn is_recipient(source: &KeySource<Identity>, recipients: &[Recipient]) -> Optio
 fn decrypts(settings: &Settings, source: KeySource<Identity>) -> Option<bool> {
     source.known_recipients()?;
     let store = keys::open_with(settings, source).ok()?;
-    let first = store.list(&Pattern::all()).ok()?.into_iter().next()?.id;
+    let first = store.list(&Pattern::all()).ok()?.next()?.id;
     match store.get(&first) {
         Ok(_) => Some(true),
         Err(Error::NoKeyFits { .. }) => Some(false),

@@ -4,7 +4,7 @@
 //! output, the text of an error too: clients show that to the person, and compare three of them.
 //! What else there is to say goes to standard error, which is the person's terminal.
 
-use std::{collections::BTreeMap, ffi::OsStr, process::ExitCode};
+use std::{collections::BTreeMap, ffi::OsString, process::ExitCode};
 
 use posixage::Error;
 use zeroize::Zeroizing;
@@ -25,8 +25,8 @@ const NO_SERVER_URL: &str = "no credentials server URL";
 const NO_USERNAME: &str = "no credentials username";
 
 /// Does what the arguments, without the program's own name, say.
-pub(crate) fn serve(args: &[impl AsRef<OsStr>]) -> ExitCode {
-    match answer(args) {
+pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
+    match answer(&args.collect::<Vec<_>>()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Refusal(text)) => {
             if print(|out| writeln!(out, "{text}")).is_err() {
@@ -58,12 +58,12 @@ impl From<Error> for Refusal {
     }
 }
 
-fn answer(args: &[impl AsRef<OsStr>]) -> Result<(), Refusal> {
+fn answer(args: &[OsString]) -> Result<(), Refusal> {
     let usage = format!("Usage: {NAME} <store|get|erase|list|version>");
     let [action] = args else {
         return Err(usage.as_str().into());
     };
-    let action = action.as_ref().to_string_lossy();
+    let action = action.to_string_lossy();
     match &*action {
         "store" => store(),
         "get" => get(),
@@ -107,7 +107,7 @@ fn store() -> Result<(), Refusal> {
 fn get() -> Result<(), Refusal> {
     let server_url = server_url()?;
     let settings = Settings::from_environment()?;
-    if keys::nothing_kept(&settings) {
+    if !keys::is_there(&settings)? {
         return Err(NOT_FOUND.into());
     }
     let id = id_of(&server_url);
@@ -130,7 +130,7 @@ fn get() -> Result<(), Refusal> {
 fn erase() -> Result<(), Refusal> {
     let server_url = server_url()?;
     let settings = Settings::from_environment()?;
-    if keys::nothing_kept(&settings) {
+    if !keys::is_there(&settings)? {
         return Ok(());
     }
     match keys::open_keyless(&settings)?.remove(&id_of(&server_url)) {
@@ -142,7 +142,7 @@ fn erase() -> Result<(), Refusal> {
 fn list() -> Result<(), Refusal> {
     let settings = Settings::from_environment()?;
     let mut usernames = BTreeMap::new();
-    if !keys::nothing_kept(&settings) {
+    if keys::is_there(&settings)? {
         let store = keys::open_keyless(&settings)?;
         for entry in store.list(&credential::credentials())? {
             match entry.metadata {

@@ -120,10 +120,10 @@ fn status(settings: &Settings) -> Result<Status, Failure> {
 }
 
 fn credentials(settings: &Settings) -> Result<usize, Failure> {
-    if keys::nothing_kept(settings) {
+    if !keys::is_there(settings)? {
         return Ok(0);
     }
     Ok(keys::open_keyless(settings)?
         .list(&credential::credentials())?
-        .len())
+        .count())
 }

@@ -32,7 +32,7 @@ pub(crate) fn run(settings: &Settings, dry_run: bool) -> Result<Report, Failure>
         let path = file.path.display();
         Failure::new(format_args!("there is no setup of {path} to undo")).code(Code::NotFound)
     };
-    if keys::nothing_kept(settings) {
+    if !keys::is_there(settings)? {
         return Err(none());
     }
     let store = keys::open_to_read(settings)?;

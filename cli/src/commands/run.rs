@@ -1,0 +1,110 @@
+//! `posixage run`
+
+use std::{
+    collections::BTreeMap,
+    env,
+    ffi::{OsStr, OsString},
+    io,
+    os::unix::{
+        ffi::{OsStrExt, OsStringExt},
+        process::CommandExt,
+    },
+    process::{Command, ExitCode},
+    slice,
+};
+
+use posixage::{Error, Id};
+use zeroize::Zeroizing;
+
+use crate::{
+    args::Run,
+    dotenv,
+    failure::{self, Code, Failure, reason},
+    keys, password,
+    settings::Settings,
+};
+
+/// What a value begins with that stands for a secret.
+const SCHEME: &[u8] = b"se://";
+
+type Environment = BTreeMap<OsString, OsString>;
+
+/// Becomes the command; returns only if that fails.
+pub(crate) fn run(settings: &Settings, args: &Run) -> Result<ExitCode, Failure> {
+    let mut environment: Environment = env::vars_os().collect();
+    environment.remove(OsStr::new(password::VARIABLE));
+    for file in &args.env_files {
+        environment.extend(dotenv::read(file)?);
+    }
+    resolve(settings, &mut environment)?;
+    let (program, words) = args.command.split_first().expect("clap asks for one");
+    let mut command = Command::new(program);
+    command.args(words).env_clear().envs(environment);
+    Err(not_started(program, &command.exec()))
+}
+
+/// Puts the secrets in the place of their references. Every reference that fails is named.
+fn resolve(settings: &Settings, environment: &mut Environment) -> Result<(), Failure> {
+    let mut failures = Vec::new();
+    let mut references: BTreeMap<Id, Vec<OsString>> = BTreeMap::new();
+    for (name, value) in &*environment {
+        let Some(text) = value.as_bytes().strip_prefix(SCHEME) else {
+            continue;
+        };
+        match String::from_utf8_lossy(text).parse() {
+            Ok(id) => references.entry(id).or_default().push(name.clone()),
+            Err(error) => {
+                failures.push(Failure::new(error).about(variables_called(slice::from_ref(name))))
+            }
+        }
+    }
+    // Who has no reference needs no store.
+    if !references.is_empty() {
+        let store = keys::open_to_read(settings)?;
+        // In one pass: what a secret says is not looked into, and each is decrypted once.
+        for (id, names) in references {
+            let value = match store.get(&id) {
+                Ok(secret) if secret.expose().contains(&0) => Err(Failure::new(format!(
+                    "secret {id} has a NUL in it, which no variable can hold"
+                ))),
+                Ok(secret) => Ok(secret.into_value()),
+                // All others would have to be waited for as long.
+                Err(error @ Error::Lock(_)) => return Err(error.into()),
+                Err(error) => Err(error.into()),
+            };
+            match value {
+                Ok(value) => set(environment, names, &value),
+                Err(failure) => failures.push(failure.about(variables_called(&names))),
+            }
+        }
+    }
+    failure::all(failures)
+}
+
+fn set(environment: &mut Environment, names: Vec<OsString>, value: &Zeroizing<Vec<u8>>) {
+    for name in names {
+        environment.insert(name, OsString::from_vec(value.to_vec()));
+    }
+}
+
+fn variables_called(names: &[OsString]) -> String {
+    let plural = if names.len() > 1 { "s" } else { "" };
+    let names: Vec<_> = names.iter().map(|name| name.to_string_lossy()).collect();
+    format!("variable{plural} {}", names.join(", "))
+}
+
+/// As a shell has it: 127 for a program that is not there, 126 for one that cannot be run.
+fn not_started(program: &OsStr, error: &io::Error) -> Failure {
+    let failure = Failure::new(format!(
+        "cannot run {}: {}",
+        program.display(),
+        reason(error)
+    ));
+    match error.kind() {
+        io::ErrorKind::NotFound => failure.code(Code::NoSuchProgram),
+        io::ErrorKind::ArgumentListTooLong => failure
+            .code(Code::NotRunnable)
+            .hint("a variable holds 128 KiB at most"),
+        _ => failure.code(Code::NotRunnable),
+    }
+}

@@ -1,0 +1,52 @@
+//! A test in a mount namespace of its own: what it mounts nobody else sees, and it is gone with it.
+
+use std::{env, time::Duration};
+
+use crate::{Program, Sandbox, binary, tools};
+
+/// Runs a program where it may mount; none if this user may not have that.
+#[must_use]
+pub fn shell(script: &str) -> Option<Program> {
+    let unshare = tools::need("unshare", "util-linux");
+    let alone = ["--mount", "--propagation=private"];
+    let mut program = Program::new(unshare).args(alone);
+    if !tools::is_root() {
+        program = program.args(["--user", "--map-root-user"]);
+    }
+    let may = program
+        .clone()
+        .args(["sh", "-c", "mount -t tmpfs tmpfs /mnt"])
+        .run();
+    may.status
+        .success()
+        .then(|| program.args(["sh", "-c", script, "sh"]))
+}
+
+/// Runs the ignored test of that name in a shell of [`shell`], with an empty directory as `$1` for
+/// `script` to mount on, and everything temporary in that + `inside`.
+///
+/// # Panics
+/// The test fails.
+pub fn run_ignored(shell: Program, sandbox: &Sandbox, inside: &str, test: &str) {
+    let dir = sandbox.directory("mounted");
+    let bin_dir = binary::posixage().parent().expect("a directory");
+    let asked = ["POSIXAGE_LONG", "POSIXAGE_SEED"];
+    let asked = asked.map(|name| (name, env::var_os(name)));
+    let shell = asked
+        .into_iter()
+        .fold(shell, |shell, (name, value)| match value {
+            Some(value) => shell.env(name, value),
+            None => shell,
+        });
+    let output = shell
+        .within(Duration::from_secs(3600))
+        .arg(&dir)
+        .arg(env::current_exe().expect("the path of this test"))
+        .args(["--exact", test, "--ignored", "--nocapture"])
+        .env("TMPDIR", dir.join(inside))
+        .env("POSIXAGE_BIN_DIR", bin_dir)
+        .run()
+        .succeeds();
+    assert!(output.out().contains("1 passed"), "{output:?}");
+    eprint!("{}", output.err());
+}

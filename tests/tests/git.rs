@@ -1,0 +1,257 @@
+//! Claim: `git clone` and `git push` over HTTP use the credentials in the store, and keep it true.
+
+use std::{fs, path::PathBuf};
+
+use posixage_tests::{Output, Program, Sandbox, git_server::GitServer, tools, tree::Snapshot};
+
+const FIRST: &str = "canary-of-the-first-password";
+const SECOND: &str = "canary-of-the-second-password";
+
+/// A person's home with git in it, set up as cli/docs/git.md says.
+struct Home {
+    sandbox: Sandbox,
+    server: GitServer,
+}
+
+impl Home {
+    fn new() -> Self {
+        let sandbox = Sandbox::new();
+        let server = GitServer::start(&sandbox);
+        let home = Self { sandbox, server };
+        for (key, value) in [
+            ("credential.helper", "posixage"),
+            ("user.name", "Zoe"),
+            ("user.email", "zoe@example.com"),
+            ("push.default", "current"),
+        ] {
+            home.git(&["config", "--global", key, value])
+                .run()
+                .succeeds();
+        }
+        home
+    }
+
+    /// git, with nobody to ask.
+    fn git(&self, args: &[&str]) -> Program {
+        self.sandbox
+            .client(tools::need("git", "git"))
+            .args(args)
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_TERMINAL_PROMPT", "0")
+    }
+
+    /// git, with somebody to ask, who answers with this.
+    fn asking(&self, args: &[&str], username: &str, password: &str) -> Output {
+        let script = format!(
+            "#!/bin/sh\necho asked >>'{}'\ncase $1 in Username*) echo {username};; *) echo {password};; esac\n",
+            self.asked_file().display()
+        );
+        let askpass = self.sandbox.file("askpass.sh", script);
+        let command = format!("sh {}", askpass.display());
+        let launcher = self.sandbox.path().join("askpass");
+        // What git is given has to be a program: a script that nobody has open for writing.
+        if !launcher.exists() {
+            let text = format!("#!/bin/sh\nexec {command} \"$1\"\n");
+            let install = Program::new(tools::need("install", "coreutils"));
+            let install = install.args(["-m", "700", "/dev/stdin"]).arg(&launcher);
+            install.input(text).run().succeeds();
+        }
+        self.git(args).env("GIT_ASKPASS", &launcher).run()
+    }
+
+    fn asked_file(&self) -> PathBuf {
+        self.sandbox.path().join("asked")
+    }
+
+    /// Whether somebody was asked since this was last asked.
+    fn was_asked(&self) -> bool {
+        fs::remove_file(self.asked_file()).is_ok()
+    }
+
+    fn ids(&self) -> String {
+        self.sandbox.run(["list"]).succeeds_silently().out()
+    }
+
+    /// The ids there would be, with the server's host and port.
+    fn expect(&self, users: &[&str]) {
+        let ids: String = users
+            .iter()
+            .map(|user| format!("git/http/{}/{user}\n", self.server.host()))
+            .collect();
+        assert_eq!(self.ids(), ids);
+    }
+
+    /// A commit in the work tree `name`.
+    fn commit(&self, name: &str) {
+        self.git(&[
+            "-C",
+            name,
+            "commit",
+            "--quiet",
+            "--allow-empty",
+            "-m",
+            "one more",
+        ])
+        .run()
+        .succeeds();
+    }
+
+    #[track_caller]
+    fn assert_clean(&self) {
+        let home = Snapshot::of(&self.sandbox.home());
+        for canary in [FIRST, SECOND] {
+            assert!(!home.contains(canary.as_bytes()), "{canary}");
+        }
+    }
+}
+
+fn login(username: &str, password: &str) -> Option<(String, String)> {
+    Some((username.into(), password.into()))
+}
+
+#[test]
+fn a_password_is_typed_once_and_serves_clones_and_pushes_until_it_is_changed() {
+    let home = Home::new();
+    home.server.repository("a.git", "zoe", FIRST);
+    let url = home.server.url("a.git");
+
+    // Nobody to ask, nothing in the store.
+    let output = home.git(&["clone", "--quiet", &url, "nothing"]).run();
+    assert!(!output.status.success(), "{output:?}");
+
+    let output = home.asking(&["clone", "--quiet", &url, "work"], "zoe", FIRST);
+    output.succeeds();
+    assert!(home.was_asked());
+    home.expect(&["zoe"]);
+    home.assert_clean();
+
+    // From here on nobody is there to be asked.
+    let before = Snapshot::of(&home.sandbox.store());
+    drop(home.server.seen());
+    home.commit("work");
+    home.git(&["-C", "work", "push", "--quiet"])
+        .run()
+        .succeeds_silently();
+    home.git(&["clone", "--quiet", &url, "again"])
+        .run()
+        .succeeds_silently();
+    assert!(home.sandbox.home().join("again/.git/refs").exists());
+    let log = home.git(&["-C", "again", "log", "--format=%s"]).run();
+    assert_eq!(log.succeeds_silently().out(), "one more\n");
+    assert!(home.server.seen().contains(&login("zoe", FIRST)));
+    // What has served is not written again.
+    assert_eq!(Snapshot::of(&home.sandbox.store()), before);
+
+    // The password is changed: refused, and erased.
+    home.server.account("a.git", "zoe", SECOND);
+    home.commit("work");
+    let push = home.git(&["-C", "work", "push", "--quiet"]).run();
+    assert!(!push.status.success(), "{push:?}");
+    home.expect(&[]);
+    home.asking(&["-C", "work", "push", "--quiet"], "zoe", SECOND)
+        .succeeds();
+    assert!(home.was_asked());
+    home.git(&["-C", "again", "pull", "--quiet"])
+        .run()
+        .succeeds_silently();
+    home.expect(&["zoe"]);
+    home.assert_clean();
+}
+
+#[test]
+fn two_users_of_one_host_push_as_themselves() {
+    let home = Home::new();
+    home.server.repository("a.git", "zoe", FIRST);
+    home.server.repository("a.git", "bob", SECOND);
+    let host = home.server.host();
+    for (user, password) in [("zoe", FIRST), ("bob", SECOND)] {
+        let url = format!("http://{user}@{host}/a.git");
+        home.asking(&["clone", "--quiet", &url, user], "nobody", password)
+            .succeeds();
+        assert!(home.was_asked());
+    }
+    home.expect(&["bob", "zoe"]);
+    for (user, password, other) in [
+        ("zoe", FIRST, "bob"),
+        ("bob", SECOND, "zoe"),
+        ("zoe", FIRST, "bob"),
+    ] {
+        drop(home.server.seen());
+        home.git(&["-C", user, "pull", "--quiet"]).run();
+        home.commit(user);
+        home.git(&["-C", user, "push", "--quiet"])
+            .run()
+            .succeeds_silently();
+        let seen = home.server.seen();
+        assert!(seen.contains(&login(user, password)), "{seen:?}");
+        assert!(
+            !seen.iter().flatten().any(|(name, _)| name == other),
+            "{seen:?}"
+        );
+        home.git(&["-C", other, "pull", "--quiet", "origin", "main"])
+            .run()
+            .succeeds_silently();
+    }
+    home.assert_clean();
+}
+
+#[test]
+fn with_its_path_each_repository_of_a_host_has_its_own_password() {
+    let home = Home::new();
+    home.server.repository("a.git", "zoe", FIRST);
+    home.server.repository("b.git", "zoe", SECOND);
+    let clone = |repository, to: &str, password| {
+        let url = home.server.url(repository);
+        home.asking(&["clone", "--quiet", &url, to], "zoe", password)
+    };
+    // Without it the password of the one is tried on the other, and erased.
+    clone("a.git", "a1", FIRST).succeeds();
+    let tried = clone("b.git", "b1", SECOND);
+    assert!(!tried.status.success(), "{tried:?}");
+    home.expect(&[]);
+    clone("b.git", "b1", SECOND).succeeds();
+    home.git(&["-C", "b1", "fetch", "--quiet"])
+        .run()
+        .succeeds_silently();
+    let fetch = home.git(&["-C", "a1", "fetch", "--quiet"]).run();
+    assert!(!fetch.status.success(), "{fetch:?}");
+    home.expect(&[]);
+
+    home.git(&["config", "--global", "credential.useHttpPath", "true"])
+        .run()
+        .succeeds();
+    clone("a.git", "a2", FIRST).succeeds();
+    clone("b.git", "b2", SECOND).succeeds();
+    home.expect(&["zoe/a.git", "zoe/b.git"]);
+    assert!(home.was_asked());
+    for work in ["a2", "b2", "a1", "b1"] {
+        home.git(&["-C", work, "fetch", "--quiet"])
+            .run()
+            .succeeds_silently();
+    }
+    assert!(!home.was_asked());
+    home.assert_clean();
+}
+
+#[test]
+fn parallel_fetches_leave_the_password_where_it_is() {
+    let home = Home::new();
+    home.server.repository("a.git", "zoe", FIRST);
+    let url = home.server.url("a.git");
+    home.asking(&["clone", "--quiet", &url, "work"], "zoe", FIRST)
+        .succeeds();
+    home.commit("work");
+    home.git(&["-C", "work", "push", "--quiet"])
+        .run()
+        .succeeds_silently();
+    let before = Snapshot::of(&home.sandbox.store());
+    let start = |n| {
+        let to = format!("clone-{n}");
+        home.git(&["clone", "--quiet", &url, &to]).start()
+    };
+    let running: Vec<_> = (0..8).map(start).collect();
+    for clone in running {
+        clone.wait().succeeds_silently();
+    }
+    assert_eq!(Snapshot::of(&home.sandbox.store()), before);
+}

@@ -1,0 +1,103 @@
+//! Claim: to iterate holds no lock between two steps, waits once at most, and passes over what was
+//! removed in the meantime.
+
+use posixage::{
+    Config, Entry, Error, Id, Identity, Secret, Store,
+    lock::{Mode, Wait},
+};
+
+/// More than one listing's batch.
+const COUNT: usize = 130;
+
+fn store(dir: &tempfile::TempDir) -> Store {
+    let path = dir.path().join("store");
+    let identity = Identity::generate();
+    let config = Config::new([identity.to_recipient().expect("its public half")]);
+    Store::init(&path, &config).expect("a store");
+    let store = Store::builder(&path)
+        .identity(identity)
+        .lock_wait(Wait::Try)
+        .open()
+        .expect("a store");
+    for n in 0..COUNT {
+        store
+            .create(&id(n), &Secret::new("value"))
+            .expect("a store");
+    }
+    store
+}
+
+fn id(n: usize) -> Id {
+    format!("many/{n:03}").parse().expect("a store")
+}
+
+#[test]
+fn a_listing_is_sorted_and_complete_and_writers_go_on_beside_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let mut listed = Vec::new();
+    for entry in store.list(&"many/*".parse().unwrap()).unwrap() {
+        drop(store.lock(Mode::Exclusive).expect("nobody holds the lock"));
+        if listed.is_empty() {
+            store.remove(&id(COUNT - 1)).unwrap();
+        }
+        assert!(entry.metadata.is_ok());
+        listed.push(entry.id);
+    }
+    let expected: Vec<Id> = (0..COUNT - 1).map(id).collect();
+    assert_eq!(listed, expected, "the last one was removed at the first");
+}
+
+#[test]
+fn filter_goes_on_beside_writers_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let mut found = 0;
+    for (at, secret) in store.filter(&"**".parse().unwrap()).unwrap() {
+        drop(store.lock(Mode::Exclusive).expect("nobody holds the lock"));
+        assert_eq!(secret.unwrap().expose(), b"value", "{at}");
+        found += 1;
+    }
+    assert_eq!(found, COUNT);
+}
+
+#[test]
+fn a_listing_waits_once_for_somebody_who_keeps_the_lock() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let patient = store.with_lock_wait(Wait::For(std::time::Duration::from_millis(200)));
+    let mut entries = patient.list(&"**".parse().unwrap()).unwrap();
+    let first = entries.next().unwrap();
+    assert_eq!(first.id, id(0));
+    let held = store.lock(Mode::Exclusive).unwrap();
+    let rest: Vec<Entry> = entries.collect();
+    assert_eq!(rest.len(), COUNT - 1, "every secret has its entry");
+    let waits: Vec<_> = rest
+        .iter()
+        .filter_map(|entry| match &entry.metadata {
+            Err(Error::Lock(posixage::lock::Error::Timeout { waited, .. })) => Some(waited),
+            Err(error) => panic!("{}: {error}", entry.id),
+            Ok(_) => None,
+        })
+        .collect();
+    assert!(waits.len() > COUNT / 2, "what was locked says so");
+    let long = waits.iter().filter(|waited| !waited.is_zero()).count();
+    assert_eq!(long, 1, "one waited, the others did not");
+    drop(held);
+}
+
+#[test]
+fn a_wait_is_a_handles_and_a_calls() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let held = store.lock(Mode::Exclusive).unwrap();
+    let waited = |store: &Store| match store.get(&id(0)) {
+        Err(Error::Lock(posixage::lock::Error::Timeout { waited, .. })) => waited,
+        other => panic!("{other:?}"),
+    };
+    let short = std::time::Duration::from_millis(50);
+    assert!(waited(&store).is_zero());
+    assert!(waited(&store.with_lock_wait(Wait::For(short))) >= short);
+    assert!(waited(&store).is_zero(), "that was for one call");
+    drop(held);
+}
