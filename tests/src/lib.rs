@@ -25,6 +25,7 @@ pub mod operation;
 pub mod output;
 pub mod power_cut;
 pub mod process;
+pub mod registry;
 pub mod replay;
 pub mod sandbox;
 pub mod screen;

@@ -1,8 +1,8 @@
 //! `docker-credential-posixage`: the protocol of docker-credential-helpers.
 //!
 //! One argument says what to do, the request comes on standard input, and the answer goes to standard
-//! output, the text of an error too: clients show that to the person, and compare three of them.
-//! What else there is to say goes to standard error, which is the person's terminal.
+//! output, the text of an error too: clients compare three of them, and show any other to the person, or
+//! pass over it. So it goes to standard error as well, which is the person's terminal.
 
 use std::{collections::BTreeMap, ffi::OsString, process::ExitCode};
 
@@ -26,29 +26,39 @@ const NO_USERNAME: &str = "no credentials username";
 
 /// Does what the arguments, without the program's own name, say.
 pub(crate) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
-    match answer(&args.collect::<Vec<_>>()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Refusal(text)) => {
-            if print(|out| writeln!(out, "{text}")).is_err() {
-                say(text);
-            }
-            ExitCode::FAILURE
-        }
+    let refusal = match answer(&args.collect::<Vec<_>>()) {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(refusal) => refusal,
+    };
+    let (text, is_failure) = match refusal {
+        Refusal::Answer(text) => (text, false),
+        Refusal::Failure(failure) => (failure.lines(), true),
+    };
+    let printed = print(|out| writeln!(out, "{text}"));
+    // `docker pull` goes on without a credential whatever the text, and does not show it.
+    if is_failure || printed.is_err() {
+        say(text);
     }
+    ExitCode::FAILURE
 }
 
-/// What goes to standard output instead of an answer.
-struct Refusal(String);
+/// What goes to standard output instead of what was asked for.
+enum Refusal {
+    /// One of the protocol's own answers.
+    Answer(String),
+    /// Something went wrong.
+    Failure(Failure),
+}
 
 impl From<&str> for Refusal {
     fn from(text: &str) -> Self {
-        Self(text.into())
+        Self::Answer(text.into())
     }
 }
 
 impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
-        Self(failure.lines())
+        Self::Failure(failure)
     }
 }
 

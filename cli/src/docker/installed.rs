@@ -135,6 +135,8 @@ impl Installed {
             .arg(action)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            // It says there what it says on standard output.
+            .stderr(Stdio::null())
             .spawn()?;
         if let Some(mut stdin) = child.stdin.take() {
             // One that wants no input may have ended.
