@@ -71,12 +71,18 @@ impl Failure {
         }
     }
 
+    /// The error and the hint, each on a line.
+    pub(crate) fn lines(&self) -> String {
+        let error = format!("posixage: {}", printable(&self.message));
+        match &self.hint {
+            Some(hint) => format!("{error}\nhint: {}", printable(hint)),
+            None => error,
+        }
+    }
+
     pub(crate) fn print(&self) {
         if !self.message.is_empty() {
-            say(format_args!("posixage: {}", printable(&self.message)));
-        }
-        if let Some(hint) = &self.hint {
-            say(format_args!("hint: {}", printable(hint)));
+            say(self.lines());
         }
     }
 
