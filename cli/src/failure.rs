@@ -71,6 +71,12 @@ impl Failure {
         }
     }
 
+    /// What and what to do about it, for somebody else to show.
+    pub(crate) fn text(&self) -> String {
+        let hint = self.hint.iter().map(|hint| format!("\nhint: {hint}"));
+        printable(&format!("{}{}", self.message, hint.collect::<String>()))
+    }
+
     pub(crate) fn print(&self) {
         if !self.message.is_empty() {
             say(format_args!("posixage: {}", printable(&self.message)));

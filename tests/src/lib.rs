@@ -9,6 +9,7 @@ pub mod age;
 pub mod binary;
 pub mod burner;
 pub mod calls;
+pub mod cargo_registry;
 pub mod chance;
 pub mod disk;
 pub mod every_call;
