@@ -123,6 +123,9 @@ impl From<Error> for Failure {
                     .into(),
             ),
             Error::AlreadyExists { .. } => Some("--force replaces it".into()),
+            Error::Lock(error) if error.is_timeout() => error
+                .hint()
+                .map(|hint| format!("{hint}: --lock-timeout, posixage unlock --force")),
             error => error.hint(),
         };
         Self {

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use posixage::{
-    Builder, Config, Error, Identity, KeyError, KeySource, KeyType, Pattern, Recipient, Store,
-    create_identity_file, read_identity_file, secrecy::SecretString,
+    Builder, Config, Error, Identity, KeyError, KeyFile, KeySource, KeyType, Pattern, Recipient,
+    Store, secrecy::SecretString,
 };
 
 use crate::{
@@ -197,25 +197,23 @@ pub(crate) fn make_store(
         let path = settings.store.path.clone();
         return Err(Error::StoreExists { path }.into());
     }
-    let mut config = Config {
-        recipients: recipients.to_vec(),
-        password: with_password || password::configured(settings).is_some(),
-        work_factor,
-    };
+    let mut config = Config::new(recipients.to_vec())
+        .with_password(with_password || password::configured(settings).is_some())
+        .with_work_factor(work_factor);
     for source in named_identities(settings)? {
         config.recipients.extend(source.recipients()?);
     }
     let mut made = Made {
         new_identity: false,
         default_identity: config.recipients.is_empty() && !config.password,
-        config: Config::default(),
+        config: Config::new([]),
     };
     if made.default_identity {
         let path = settings.default_identity.as_ref().ok_or_else(|| {
             Failure::new("cannot tell where to keep a key: HOME is not set")
                 .hint("name one: -i FILE")
         })?;
-        made.new_identity = create_identity_file(path)?;
+        made.new_identity = KeyFile::create(path)?;
         config.recipients = read(settings, path, password::ask_passphrase)?.recipients()?;
     }
     Store::init(&settings.store.path, &config)?;
@@ -257,11 +255,10 @@ fn read(
     path: &Path,
     passphrase: AskPassphrase,
 ) -> Result<KeySource<Identity>, Failure> {
-    Ok(read_identity_file(
-        path,
-        settings.allow_insecure,
-        passphrase,
-    )?)
+    Ok(KeyFile::new(path)
+        .allow_insecure_permissions(settings.allow_insecure)
+        .passphrase(passphrase)
+        .identities()?)
 }
 
 fn builder(settings: &Settings) -> Builder {

@@ -1,53 +1,38 @@
 //! Where a password comes from when a secret needs one.
 
-use std::{
-    env,
-    io::{self, Read},
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{env, path::Path, process::Command};
 
 use posixage::{
-    Identity, KeyError, KeySource, KeyType, Password,
+    Identity, KeyError, KeyFile, KeySource, Password,
     secrecy::{ExposeSecret, SecretString},
 };
 use zeroize::Zeroizing;
 
-use crate::{
-    config::PasswordCommand,
-    failure::{Failure, reason},
-    settings::Settings,
-    terminal,
-};
+use crate::{config::PasswordCommand, failure::Failure, settings::Settings, terminal};
 
 /// The variable that may hold a password. Never handed on to a child.
 pub(crate) const VARIABLE: &str = "POSIXAGE_PASSWORD";
 
-/// The longest password in bytes (64 KiB).
-const MAX_LEN: u64 = 64 << 10;
-
 /// A password from `--password-file`, the environment or `password-command`, if one is set. Not
 /// fetched before it is needed.
 pub(crate) fn configured(settings: &Settings) -> Option<KeySource<Identity>> {
-    if let Some(path) = settings.password_file.clone() {
+    if let Some(path) = &settings.password_file {
         let name = format!("password in {}", path.display());
-        let allow_insecure = settings.allow_insecure;
-        return Some(source(name, move || {
-            Password::from_file(&path, allow_insecure)
-        }));
+        let file = KeyFile::new(path).allow_insecure_permissions(settings.allow_insecure);
+        return Some(KeySource::password(name, move || file.password()));
     }
     if env::var_os(VARIABLE).is_some() {
-        return Some(source(format!("password in {VARIABLE}"), from_variable));
+        let name = format!("password in {VARIABLE}");
+        return Some(KeySource::password(name, from_variable));
     }
     let command = settings.password_command.clone()?;
-    Some(source("password from password-command".into(), move || {
-        from_command(&command)
-    }))
+    let name = "password from password-command";
+    Some(KeySource::password(name, move || from_command(&command)))
 }
 
 /// A password from a prompt, when one is needed.
 pub(crate) fn prompted() -> KeySource<Identity> {
-    source("password".into(), || ask("password: "))
+    KeySource::password("password", || ask("password: "))
 }
 
 /// A password from a prompt, now. Without a terminal the answer is where else one was looked for.
@@ -80,13 +65,6 @@ fn text(answer: Result<Zeroizing<Vec<u8>>, Failure>) -> Result<SecretString, Key
     }
 }
 
-fn source(
-    name: String,
-    load: impl FnOnce() -> Result<Password, KeyError> + Send + 'static,
-) -> KeySource<Identity> {
-    KeySource::callback(KeyType::Password, name, move || Ok(vec![load()?.into()]))
-}
-
 fn trimmed(text: &SecretString, place: &str) -> Result<Password, KeyError> {
     Password::new(text.expose_secret())
         .ok_or_else(|| KeyError::Unavailable(format!("the password from {place} is empty")))
@@ -99,7 +77,6 @@ fn from_variable() -> Result<Password, KeyError> {
 }
 
 fn from_command(command: &PasswordCommand) -> Result<Password, KeyError> {
-    let fails = |why: &str| KeyError::Unavailable(format!("password-command {why}"));
     let mut child = match command {
         PasswordCommand::Shell(script) => {
             let mut sh = Command::new("sh");
@@ -107,39 +84,14 @@ fn from_command(command: &PasswordCommand) -> Result<Password, KeyError> {
             sh
         }
         PasswordCommand::Argv(argv) => {
-            let (program, args) = argv.split_first().ok_or_else(|| fails("is empty"))?;
+            let (program, args) = argv
+                .split_first()
+                .ok_or_else(|| KeyError::Unavailable("password-command is empty".into()))?;
             let mut direct = Command::new(program);
             direct.args(args);
             direct
         }
     };
-    let spawned = child
-        .env_remove(VARIABLE)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn();
-    let mut child = spawned.map_err(|e| fails(&format!("cannot be run: {}", reason(&e))))?;
-    let line = match child.stdout.take() {
-        Some(stdout) => first_line(stdout),
-        None => Err(io::ErrorKind::BrokenPipe.into()),
-    };
-    let status = child.wait().map_err(|e| fails(&reason(&e)))?;
-    if !status.success() {
-        return Err(fails(&format!("failed: {status}")));
-    }
-    trimmed(&line.map_err(|e| fails(&reason(&e)))?, "password-command")
-}
-
-/// The first line of at most 64 KiB, in memory that is wiped.
-fn first_line(from: impl Read) -> io::Result<SecretString> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_LEN as usize + 1));
-    from.take(MAX_LEN + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_LEN {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
-    let line = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
-    match std::str::from_utf8(line) {
-        Ok(line) => Ok(line.into()),
-        Err(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "not UTF-8")),
-    }
+    child.env_remove(VARIABLE);
+    Password::from_command(child)
 }

@@ -138,15 +138,13 @@ fn timeout_hint(status: &Status) -> String {
     const STALE: Duration = Thresholds::STANDARD.stale;
     let stopped = status.holders.iter().find(|holder| holder.is_stopped());
     match (stopped, status.heartbeat_age) {
-        (Some(Holder { pid, .. }), _) => format!(
-            "continue it with `kill -CONT {pid}`, end it, or take the lock from it with \
-             `posixage unlock --force`"
-        ),
-        (None, Some(age)) if age > STALE => {
-            "if the holder hangs, end it, or take the lock from it with `posixage unlock --force`"
-                .into()
+        (Some(Holder { pid, .. }), _) => {
+            format!("continue it with `kill -CONT {pid}`, end it, or take the lock from it")
         }
-        (None, _) => "wait longer with --lock-timeout, or end the holder".into(),
+        (None, Some(age)) if age > STALE => {
+            "if the holder hangs, end it, or take the lock from it".into()
+        }
+        (None, _) => "wait longer, or end the holder".into(),
     }
 }
 

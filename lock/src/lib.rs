@@ -60,6 +60,11 @@ pub use crate::{
     wait::Wait,
 };
 
+const _: () = {
+    const fn send_and_sync<T: Send + Sync + 'static>() {}
+    send_and_sync::<(LockFile, Guard, Status, Holder, Error, Loss)>();
+};
+
 /// The lock file's name in the store's root.
 pub const FILE_NAME: &str = ".posixage.lock";
 
@@ -197,3 +202,7 @@ impl fmt::Debug for LockFile {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -46,10 +46,7 @@ impl Bench {
             .to_age_secret_key()
             .ok_or("an age identity has a secret key")?;
         let root = place.join("store");
-        let config = Config {
-            recipients: vec![identity.to_recipient()?],
-            ..Config::default()
-        };
+        let config = Config::new([identity.to_recipient()?]);
         Store::init(&root, &config)?;
         let aside = place.join("aside");
         DirBuilder::new().mode(0o700).create(&aside)?;

@@ -13,6 +13,19 @@ use crate::{
 };
 
 /// How to open a [`Store`]; from [`Store::builder`].
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use posixage::{KeyFile, Store, lock::Wait};
+///
+/// let store = Store::builder("/var/lib/tool/secrets")
+///     .identity(KeyFile::new("/etc/tool/identity.txt").identities()?)
+///     .lock_wait(Wait::For(Duration::from_secs(5)))
+///     .on_wait(|status| eprintln!("tool: waiting for the secrets: {status}"))
+///     .open()?;
+/// # Ok::<(), posixage::Error>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing is opened before `open` is called"]
 pub struct Builder {
@@ -48,14 +61,18 @@ impl Builder {
         }
     }
 
-    /// Adds keys to decrypt with, tried after those added before.
+    /// Adds keys to decrypt with, tried after those added before: an [`Identity`], a
+    /// [`Password`](crate::Password), or a [`KeySource`]. With none, secrets can be listed, written
+    /// and removed, not read.
     pub fn identity(mut self, source: impl Into<KeySource<Identity>>) -> Self {
         self.identities.push(source.into());
         self
     }
 
-    /// Adds keys to encrypt to. With none, secrets are encrypted to the recipients in the store's
-    /// `.posixage.toml`, or, where there is no such file, so that every identity can decrypt.
+    /// Adds keys to encrypt to, in place of those of the store: a [`Recipient`], a
+    /// [`Password`](crate::Password), or a [`KeySource`]. With none, secrets are encrypted to the
+    /// recipients in the store's [`Config`](crate::Config), or, where there is none, so that every
+    /// identity can decrypt.
     pub fn recipient(mut self, source: impl Into<KeySource<Recipient>>) -> Self {
         self.recipients.push(source.into());
         self
@@ -68,13 +85,15 @@ impl Builder {
         self
     }
 
-    /// How long to wait for the store's lock: 30 s by default.
+    /// How long a call may wait for the store's lock: 30 s by default. For one call:
+    /// [`Store::with_lock_wait`].
     pub fn lock_wait(mut self, wait: Wait) -> Self {
         self.wait = wait;
         self
     }
 
-    /// Calls `notice` once for each wait for the lock that takes over a second, with who has it.
+    /// Calls `notice` once for each wait for the lock that takes over a second, with who has it, from
+    /// the thread that waits.
     pub fn on_wait(mut self, notice: impl Fn(&Status) + Send + Sync + 'static) -> Self {
         self.on_wait = Some(Notice(Box::new(notice)));
         self
@@ -96,8 +115,9 @@ impl Builder {
     /// Opens the store. Touches no key and takes no lock.
     ///
     /// # Errors
-    /// [`Error::NoStore`], [`Error::InsecurePermissions`], [`Error::ForeignOwner`] and
-    /// [`Error::Config`].
+    /// [`Error::NoStore`] if there is no directory; [`Error::InsecurePermissions`] and
+    /// [`Error::ForeignOwner`] of the root; [`Error::Config`] if its `.posixage.toml` cannot be
+    /// understood, or a work factor is not in 1..=22; [`Error::Io`].
     pub fn open(self) -> Result<Store, Error> {
         if let Some(work_factor) = self.work_factor {
             check_work_factor(work_factor).map_err(|reason| Error::Config {

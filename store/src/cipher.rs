@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::{
     key::{Identity, IdentityKind, KeyType, Recipient, RecipientKind},
     secret::MAX_VALUE_LEN,
+    ssh,
 };
 
 /// The scrypt work factor (log2 of N) that is written unless told otherwise: age's own default.
@@ -35,7 +36,7 @@ pub(crate) fn encrypt(
     for recipient in recipients {
         let age: Box<dyn age::Recipient> = match &recipient.0 {
             RecipientKind::Age(recipient) => Box::new(recipient.clone()),
-            RecipientKind::Ssh(recipient) => Box::new(recipient.clone()),
+            RecipientKind::Ssh(recipient) => ssh::to_age(recipient),
             RecipientKind::Password(password) => {
                 let mut scrypt = age::scrypt::Recipient::new(password.secret().clone());
                 // The crate's own choice times the machine: a weaker file on a busy one.

@@ -77,17 +77,17 @@ impl Committer {
         // What has the stage's name from here on, if anything, is the old directory.
         stage.keep();
         // The new name is on disk before anybody is told so, and before the old directory goes.
-        let synced = fsync(&root.dir).and_then(|()| match &old {
-            Some(old) if old.starts_with(OLD) => discard(root, old).map(Some),
-            old => Ok(old.clone()),
+        let synced = fsync(&root.dir).map_err(|e| Error::io("fsync", &root.path, e));
+        let displaced = synced.and_then(|()| match &old {
+            Some(old) if old.starts_with(OLD) => discard(root, old),
+            old => Ok(Some(Displaced(old.clone()))),
         });
-        match synced {
-            Ok(displaced) => Ok(Some(Displaced(displaced))),
-            Err(error) => {
-                take_back(root, stage.name(), name, old.as_deref());
-                Err(Error::io("fsync", &root.path, error))
-            }
+        if displaced.is_err() {
+            // What keeps the stage's name is nobody's from here on.
+            root.swept.store(false, Ordering::Relaxed);
+            take_back(root, stage.name(), name, old.as_deref());
         }
+        Ok(Some(displaced?.unwrap_or(Displaced(None))))
     }
 
     /// Gives `stage` the name `name`; returns where the old directory is, if there was one.
@@ -109,22 +109,6 @@ impl Committer {
             }
         }
     }
-
-    /// Takes the name `name` from what has it; `None` if nothing has.
-    pub(crate) fn unpublish(&self, root: &Root, name: &str) -> Result<Option<Displaced>, Error> {
-        let trash =
-            temporary_name("trash").map_err(|e| Error::io("remove", root.path_of(name), e))?;
-        match rename(root, name, &trash) {
-            Ok(()) => {}
-            Err(Errno::NOENT) => return Ok(None),
-            Err(e) => return Err(Error::io("remove", root.path_of(name), e)),
-        }
-        if let Err(error) = fsync(&root.dir) {
-            report(root, rename(root, &trash, name));
-            return Err(Error::io("fsync", &root.path, error));
-        }
-        Ok(Some(Displaced(Some(trash))))
-    }
 }
 
 /// The replacement in two renames, for file systems without `RENAME_EXCHANGE`.
@@ -144,17 +128,24 @@ fn step_aside(root: &Root, stage: &str, name: &str) -> Result<String, Errno> {
     Ok(old)
 }
 
-/// Takes from what was set aside the name by which it stands for the secret, down to the disk:
-/// otherwise a removal of the secret would bring it back. Returns the name it has now. Whatever
-/// fails, it has its old name.
-pub(crate) fn discard(root: &Root, old: &str) -> Result<String, Errno> {
-    let trash = temporary_name("trash")?;
-    rename(root, old, &trash)?;
-    if let Err(error) = fsync(&root.dir) {
-        report(root, rename(root, &trash, old));
-        return Err(error);
+/// Takes the name `name` from what has it, down to the disk; `None` if nothing has. Whatever fails,
+/// it has its old name.
+///
+/// So a secret is removed. What was set aside must lose its name too, before the lock is released:
+/// it stands for the secret, and would come back when that is removed.
+pub(crate) fn discard(root: &Root, name: &str) -> Result<Option<Displaced>, Error> {
+    let fails = |e: Errno| Error::io("remove", root.path_of(name), e);
+    let trash = temporary_name("trash").map_err(fails)?;
+    match rename(root, name, &trash) {
+        Ok(()) => {}
+        Err(Errno::NOENT) => return Ok(None),
+        Err(e) => return Err(fails(e)),
     }
-    Ok(trash)
+    if let Err(error) = fsync(&root.dir) {
+        report(root, rename(root, &trash, name));
+        return Err(Error::io("fsync", &root.path, error));
+    }
+    Ok(Some(Displaced(Some(trash))))
 }
 
 /// Undoes a publication whose fsync failed. What is on disk is not known then, so neither directory

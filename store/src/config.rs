@@ -17,7 +17,16 @@ const MAX_CONFIG_LEN: usize = 1 << 20;
 
 /// Who the secrets of a store are encrypted to. Kept in the store, so that everybody who writes to
 /// it encrypts to the same keys.
+///
+/// ```
+/// # use posixage::{Config, Identity};
+/// let mine = Identity::generate().to_recipient()?;
+/// let backup = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj".parse()?;
+/// let config = Config::new([mine, backup]);
+/// # Ok::<(), posixage::ParseKeyError>(())
+/// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Config {
     /// The age and SSH keys. A password is not among them: see [`password`](Self::password).
     pub recipients: Vec<Recipient>,
@@ -25,16 +34,6 @@ pub struct Config {
     pub password: bool,
     /// The scrypt work factor (log2 of N) for new ciphertexts, 1..=22.
     pub work_factor: u8,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            recipients: Vec::new(),
-            password: false,
-            work_factor: DEFAULT_WORK_FACTOR,
-        }
-    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -54,6 +53,33 @@ fn default_work_factor() -> u8 {
 }
 
 impl Config {
+    /// Secrets are encrypted to these age and SSH keys, and to no password.
+    pub fn new(recipients: impl IntoIterator<Item = Recipient>) -> Self {
+        Self {
+            recipients: recipients.into_iter().collect(),
+            password: false,
+            work_factor: DEFAULT_WORK_FACTOR,
+        }
+    }
+
+    /// The same with or without a password, which is not written down: each handle that writes is
+    /// given it as an [`identity`](crate::Builder::identity).
+    #[must_use]
+    pub fn with_password(self, password: bool) -> Self {
+        Self { password, ..self }
+    }
+
+    /// The same with this scrypt work factor (log2 of N, 1..=22) for what is encrypted with the
+    /// password. Each step doubles the time and the memory that it takes to try one: 18, the default,
+    /// takes about a second and 256 MiB.
+    #[must_use]
+    pub fn with_work_factor(self, work_factor: u8) -> Self {
+        Self {
+            work_factor,
+            ..self
+        }
+    }
+
     /// Reads the file; `None` if the store has none.
     pub(crate) fn read(root: &Root) -> Result<Option<Self>, Error> {
         let path = root.path_of(CONFIG_FILE);
@@ -131,11 +157,9 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let recipient = Identity::generate().to_recipient().unwrap();
-        let config = Config {
-            recipients: vec![recipient.clone()],
-            password: true,
-            work_factor: 12,
-        };
+        let config = Config::new([recipient.clone()])
+            .with_password(true)
+            .with_work_factor(12);
         let read = Config::parse(config.to_toml().unwrap().as_bytes()).unwrap();
         assert_eq!(read.recipients[0].to_string(), recipient.to_string());
         assert!(read.password);

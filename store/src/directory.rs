@@ -73,7 +73,7 @@ fn metadata_in(root: &Root, dir: &OwnedFd, id: &Id) -> Result<Option<Metadata>, 
         .read_file(dir, METADATA_FILE, MAX_METADATA_LEN)
         .map_err(damage)?
         .ok_or_else(|| damage(ReadError::Bad("is missing".into())))?;
-    Metadata::from_json(&bytes).map_err(|e| damage(ReadError::Bad(e.to_string())))
+    Metadata::from_json(&bytes).map_err(|reason| damage(ReadError::Bad(reason)))
 }
 
 fn damage(root: &Root, id: &Id, file: Option<&str>, error: ReadError) -> Error {

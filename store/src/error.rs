@@ -7,7 +7,6 @@ use posixage_lock::reason;
 use crate::{
     id::Id,
     key::KeyType,
-    metadata::MetadataError,
     source::{KeyError, quoted},
 };
 
@@ -115,13 +114,16 @@ pub enum Error {
         /// Its length in bytes.
         len: usize,
     },
-    /// The metadata cannot be written.
-    #[error("cannot write secret {id}: {source}")]
-    Metadata {
+    /// The metadata takes more than [`MAX_METADATA_LEN`](crate::MAX_METADATA_LEN) as JSON.
+    #[error(
+        "the metadata of {id} takes {len} bytes as JSON; the limit is {}",
+        crate::metadata::MAX_METADATA_LEN
+    )]
+    MetadataTooLarge {
         /// The id.
         id: Id,
-        /// Why.
-        source: MetadataError,
+        /// Its length in bytes.
+        len: usize,
     },
     /// age could not encrypt.
     #[error("cannot encrypt {id}: {reason}")]
@@ -156,6 +158,7 @@ pub enum Error {
 
 /// One key that was tried on a secret, and why it did not decrypt it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Attempt {
     /// The name of the key source.
     pub key: String,

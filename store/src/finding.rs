@@ -6,6 +6,7 @@ use crate::{id::Id, key::KeyType};
 
 /// One thing that [`Store::verify`](crate::Store::verify) found.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Finding {
     /// The file or directory.
     pub path: PathBuf,

@@ -5,7 +5,6 @@ use crate::{
     config::Config,
     finding::Problem,
     key::{KeyType, Recipient},
-    ssh_tag::ssh_tag,
 };
 
 /// Whether a ciphertext is an age file for its type of key, with work that we would do, encrypted to
@@ -70,7 +69,7 @@ pub(crate) fn check(file: &[u8], key_type: KeyType, config: Option<&Config>) -> 
             }
             let wanted = wanted?;
             let missing = |recipient: &&&Recipient| {
-                ssh_tag(recipient).is_some_and(|tag| !tags.contains(&&tag))
+                recipient.ssh_tag().is_some_and(|tag| !tags.contains(&&tag))
             };
             if let Some(recipient) = wanted.iter().find(missing) {
                 return differ(format!("is not encrypted to {recipient}"));

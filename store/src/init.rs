@@ -27,7 +27,8 @@ impl Store {
     /// [`Error::StoreExists`] if there is a `.posixage.toml`; [`Error::Config`] for a work factor out
     /// of range; [`Error::InsecurePermissions`], [`Error::ForeignOwner`], and those of the lock and of
     /// writing.
-    pub fn init(path: &Path, config: &Config) -> Result<(), Error> {
+    pub fn init(path: impl AsRef<Path>, config: &Config) -> Result<(), Error> {
+        let path = path.as_ref();
         let toml = config.to_toml().map_err(|reason| Error::Config {
             path: path.join(CONFIG_FILE),
             reason,
@@ -35,6 +36,10 @@ impl Store {
         make_root(path)?;
         let root = Root::open(path, false)?;
         root.check_writable()?;
+        let is_made = root.contains(CONFIG_FILE);
+        if is_made.map_err(|e| Error::io("stat", root.path_of(CONFIG_FILE), e))? {
+            return Err(Error::StoreExists { path: path.into() });
+        }
         let dir = root
             .dir
             .try_clone()

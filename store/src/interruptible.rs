@@ -33,10 +33,10 @@ pub(crate) fn read_dir(dir: impl AsFd) -> Result<Dir, Errno> {
 /// `false` if somebody else has the flock.
 #[expect(
     clippy::disallowed_methods,
-    reason = "not the store's lock: the sign of life of a stage"
+    reason = "not the store's lock: the sign of life of what is not whole yet"
 )]
-pub(crate) fn try_flock(dir: &OwnedFd) -> Result<bool, Errno> {
-    match retry_on_intr(|| fs::flock(dir, FlockOperation::NonBlockingLockExclusive)) {
+pub(crate) fn try_flock(file: impl AsFd) -> Result<bool, Errno> {
+    match retry_on_intr(|| fs::flock(&file, FlockOperation::NonBlockingLockExclusive)) {
         Ok(()) => Ok(true),
         Err(Errno::WOULDBLOCK) => Ok(false),
         Err(e) => Err(e),

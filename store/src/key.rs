@@ -1,10 +1,10 @@
 //! Keys: who a value is encrypted to, and who can decrypt it.
 
-use std::{fmt, path::Path, str::FromStr};
+use std::{fmt, str::FromStr};
 
-use age::secrecy::{ExposeSecret, SecretString};
+use age::secrecy::SecretString;
 
-use crate::{private_file, source::KeyError};
+use crate::{password::Password, ssh};
 
 /// The three kinds of key, each with a ciphertext file of its own in a secret's directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,56 +42,6 @@ impl fmt::Display for KeyType {
     }
 }
 
-/// A password without the white space around it, wiped when dropped.
-#[derive(Clone)]
-pub struct Password(SecretString);
-
-impl Password {
-    /// Trims surrounding white space; `None` if nothing is left.
-    #[must_use]
-    pub fn new(text: &str) -> Option<Self> {
-        let trimmed = text.trim();
-        (!trimmed.is_empty()).then(|| Self(trimmed.into()))
-    }
-
-    /// The first line of a file.
-    ///
-    /// # Errors
-    /// [`KeyError`]: the file cannot be read, is not a regular file, is open to others (unless
-    /// `allow_insecure`), or has nothing on its first line.
-    pub fn from_file(path: &Path, allow_insecure: bool) -> Result<Self, KeyError> {
-        let bytes = private_file::read(path, allow_insecure)?;
-        let line = bytes
-            .split(|byte| *byte == b'\n')
-            .next()
-            .unwrap_or_default();
-        match std::str::from_utf8(line).map(Self::new) {
-            Ok(Some(password)) => Ok(password),
-            Ok(None) => Err(KeyError::unusable(
-                path,
-                "has no password on its first line",
-            )),
-            Err(_) => Err(KeyError::unusable(path, "is not UTF-8")),
-        }
-    }
-
-    pub(crate) fn secret(&self) -> &SecretString {
-        &self.0
-    }
-}
-
-impl PartialEq for Password {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.expose_secret() == other.0.expose_secret()
-    }
-}
-
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Password(..)")
-    }
-}
-
 /// Somebody a value is encrypted to.
 ///
 /// Parses from `age1…`, `ssh-ed25519 …` and `ssh-rsa …` (a comment behind the key is dropped) and
@@ -102,15 +52,23 @@ pub struct Recipient(pub(crate) RecipientKind);
 #[derive(Clone)]
 pub(crate) enum RecipientKind {
     Age(age::x25519::Recipient),
-    Ssh(age::ssh::Recipient),
+    Ssh(ssh::Recipient),
     Password(Password),
 }
 
-/// Why a text is not a [`Recipient`].
+/// Why a text is no key that can be used. Does not quote the text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
-pub struct ParseRecipientError {
+pub struct ParseKeyError {
     reason: String,
+}
+
+impl ParseKeyError {
+    pub(crate) fn new(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+        }
+    }
 }
 
 impl Recipient {
@@ -123,43 +81,39 @@ impl Recipient {
             RecipientKind::Password(_) => KeyType::Password,
         }
     }
+
+    /// How the header of an age file names an SSH recipient; it does not name others.
+    pub(crate) fn ssh_tag(&self) -> Option<String> {
+        match &self.0 {
+            RecipientKind::Ssh(recipient) => ssh::tag(recipient),
+            _ => None,
+        }
+    }
 }
 
 impl FromStr for Recipient {
-    type Err = ParseRecipientError;
+    type Err = ParseKeyError;
 
-    fn from_str(text: &str) -> Result<Self, ParseRecipientError> {
-        use age::ssh::ParseRecipientKeyError as Ssh;
-
-        let error = |reason: &str| ParseRecipientError {
-            reason: reason.into(),
-        };
+    fn from_str(text: &str) -> Result<Self, ParseKeyError> {
         let text = text.trim();
         if text.starts_with("ssh-") {
-            return text
-                .parse()
-                .map(RecipientKind::Ssh)
-                .map(Self)
-                .map_err(|e| match e {
-                    Ssh::RsaModulusTooSmall => error("the RSA key is shorter than 2048 bits"),
-                    Ssh::RsaModulusTooLarge => error("the RSA key is longer than 4096 bits"),
-                    Ssh::Unsupported(kind) => {
-                        error(&format!("SSH keys of type {kind} cannot decrypt"))
-                    }
-                    _ => error("not an ssh-ed25519 or ssh-rsa public key"),
-                });
+            return ssh::parse_recipient(text).map(RecipientKind::Ssh).map(Self);
         }
         if text.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-") {
-            return Err(error(
+            return Err(ParseKeyError::new(
                 "this is a private key; a recipient is its public half, age1…",
             ));
         }
         if text.starts_with("age1pq1") {
-            return Err(error("post-quantum recipients are not supported"));
+            return Err(ParseKeyError::new(
+                "post-quantum recipients are not supported",
+            ));
         }
         match text.parse() {
             Ok(recipient) => Ok(Self(RecipientKind::Age(recipient))),
-            Err(_) => Err(error("neither age1…, ssh-ed25519 … nor ssh-rsa …")),
+            Err(_) => Err(ParseKeyError::new(
+                "neither age1…, ssh-ed25519 … nor ssh-rsa …",
+            )),
         }
     }
 }
@@ -196,13 +150,17 @@ impl fmt::Debug for Recipient {
 }
 
 /// Somebody who can decrypt: the private half of a key pair, or a password.
+///
+/// Parses from `AGE-SECRET-KEY-1…`, and from the text of an SSH private key (ed25519 or RSA) without
+/// passphrase; a password comes from [`Identity::from`]. One in a file, locked or not, comes from
+/// [`KeyFile::identities`](crate::KeyFile::identities).
 #[derive(Clone)]
 pub struct Identity(pub(crate) IdentityKind);
 
 #[derive(Clone)]
 pub(crate) enum IdentityKind {
     Age(age::x25519::Identity),
-    Ssh(age::ssh::Identity),
+    Ssh(ssh::Identity),
     Password(Password),
 }
 
@@ -226,11 +184,11 @@ impl Identity {
     /// The public half; a password is its own.
     ///
     /// # Errors
-    /// An SSH key whose public half age cannot encrypt to.
-    pub fn to_recipient(&self) -> Result<Recipient, ParseRecipientError> {
+    /// An SSH key whose public half age does not encrypt to: RSA over 4096 bits.
+    pub fn to_recipient(&self) -> Result<Recipient, ParseKeyError> {
         Ok(Recipient(match &self.0 {
             IdentityKind::Age(identity) => RecipientKind::Age(identity.to_public()),
-            IdentityKind::Ssh(identity) => ssh_recipient(identity)?,
+            IdentityKind::Ssh(identity) => RecipientKind::Ssh(ssh::recipient_of(identity)?),
             IdentityKind::Password(password) => RecipientKind::Password(password.clone()),
         }))
     }
@@ -246,14 +204,32 @@ impl Identity {
     }
 }
 
-pub(crate) fn ssh_recipient(
-    identity: &age::ssh::Identity,
-) -> Result<RecipientKind, ParseRecipientError> {
-    age::ssh::Recipient::try_from(identity.clone())
-        .map(RecipientKind::Ssh)
-        .map_err(|_| ParseRecipientError {
-            reason: "age cannot encrypt to this SSH key".into(),
-        })
+impl FromStr for Identity {
+    type Err = ParseKeyError;
+
+    fn from_str(text: &str) -> Result<Self, ParseKeyError> {
+        let text = text.trim();
+        if text.starts_with("-----BEGIN") {
+            return match ssh::parse_private_key(text)? {
+                ssh::PrivateKey::Open(identity) => Ok(Self(IdentityKind::Ssh(identity))),
+                ssh::PrivateKey::Locked(_) => Err(ParseKeyError::new(
+                    "this SSH key is locked with a passphrase",
+                )),
+            };
+        }
+        if let Ok(identity) = text.parse() {
+            return Ok(Self(IdentityKind::Age(identity)));
+        }
+        Err(ParseKeyError::new(if text.parse::<Recipient>().is_ok() {
+            "this is a public key; the private half is needed"
+        } else if text.starts_with("AGE-PLUGIN-") {
+            "this needs an age plugin, which is not supported"
+        } else if text.starts_with("AGE-SECRET-KEY-PQ-") {
+            "this is a post-quantum identity, which is not supported"
+        } else {
+            "this is no age identity"
+        }))
+    }
 }
 
 impl From<Password> for Identity {
@@ -270,27 +246,54 @@ impl fmt::Debug for Identity {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use age::secrecy::ExposeSecret;
 
-    #[test]
-    fn passwords_are_trimmed_and_an_empty_one_is_none() {
-        assert_eq!(
-            Password::new(" \tpass word\r\n"),
-            Password::new("pass word")
-        );
-        assert_eq!(Password::new(" \n"), None);
-    }
+    use super::*;
 
     #[test]
     fn recipients_print_as_they_parse() {
         let ed25519 =
             "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDBv/efB2fIMPGH3Xo7XYg6o1QRNDEMPCX+5TycA4GVE";
         let age = Identity::generate().to_recipient().unwrap().to_string();
-        for text in [ed25519, &age] {
-            assert_eq!(text.parse::<Recipient>().unwrap().to_string(), text);
-        }
+        assert_eq!(age.parse::<Recipient>().unwrap().to_string(), age);
         let commented = format!("  {ed25519} zoe@example.com\n");
-        assert_eq!(commented.parse::<Recipient>().unwrap().to_string(), ed25519);
+        for text in [ed25519, &commented] {
+            let parsed = text
+                .parse::<Recipient>()
+                .map(|recipient| recipient.to_string());
+            match cfg!(feature = "ssh") {
+                true => assert_eq!(parsed.unwrap(), ed25519),
+                false => assert!(parsed.unwrap_err().to_string().contains("without support")),
+            }
+        }
+    }
+
+    #[test]
+    fn an_identity_comes_back_from_its_text() {
+        let identity = Identity::generate();
+        let text = identity.to_age_secret_key().unwrap();
+        let parsed: Identity = format!(" {}\n", text.expose_secret()).parse().unwrap();
+        assert_eq!(
+            parsed.to_recipient().unwrap(),
+            identity.to_recipient().unwrap()
+        );
+    }
+
+    #[test]
+    fn what_is_no_identity_says_why_without_quoting_it() {
+        let public = Identity::generate().to_recipient().unwrap().to_string();
+        for (text, why) in [
+            (&*public, "public key"),
+            ("AGE-PLUGIN-YUBIKEY-1CANARY", "plugin"),
+            ("AGE-SECRET-KEY-PQ-1CANARY", "post-quantum"),
+            ("AGE-SECRET-KEY-1CANARY", "no age identity"),
+            ("-----BEGIN CANARY-----", "SSH"),
+            ("", "no age identity"),
+        ] {
+            let error = text.parse::<Identity>().unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+            assert!(!error.contains("CANARY") && !error.contains(&public));
+        }
     }
 
     #[test]

@@ -11,7 +11,6 @@ use crate::{
     key::{Identity, KeyType, Recipient},
     root::Root,
     source::KeySource,
-    ssh_tag::ssh_tag,
 };
 
 /// Whether a key that is not there yet may be fetched, which may mean to ask a person.
@@ -157,7 +156,7 @@ fn may_fit(source: &KeySource<Identity>, file: &[u8]) -> bool {
     let (None, Some(public)) = (source.peek(), source.public()) else {
         return true;
     };
-    let (Some(tag), Ok(stanzas)) = (ssh_tag(public), cipher::stanzas(file)) else {
+    let (Some(tag), Ok(stanzas)) = (public.ssh_tag(), cipher::stanzas(file)) else {
         return true;
     };
     let is_ours = |(kind, args): &(String, Vec<String>)| {

@@ -1,23 +1,4 @@
-//! A secret store for machines without a desktop keyring: one age-encrypted directory per secret, a
-//! lock file that coordinates processes, and commits that a power cut cannot tear.
-//!
-//! Compatible on disk, both ways, with the posixage store of docker/secrets-engine.
-//!
-//! ```
-//! use posixage::{Config, Identity, Secret, Store};
-//!
-//! # let dir = tempfile::tempdir()?;
-//! # let path = dir.path().join("store");
-//! let identity = Identity::generate();
-//! let config = Config { recipients: vec![identity.to_recipient()?], ..Config::default() };
-//! Store::init(&path, &config)?;
-//!
-//! let store = Store::builder(&path).identity(identity).open()?;
-//! let id = "registry.example.com/token".parse()?;
-//! store.set(&id, &Secret::new("hunter2"))?;
-//! assert_eq!(store.get(&id)?.expose(), b"hunter2");
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+#![doc = include_str!("guide.md")]
 
 mod builder;
 mod cipher;
@@ -28,19 +9,21 @@ mod error;
 mod finding;
 mod header;
 mod id;
-mod identity_file;
 mod init;
 mod interruptible;
 mod key;
+mod key_file;
 mod keyring;
 mod metadata;
+mod password;
 mod pattern;
 mod private_file;
 mod rename;
 mod root;
 mod secret;
 mod source;
-mod ssh_tag;
+#[cfg_attr(not(feature = "ssh"), path = "no_ssh.rs")]
+mod ssh;
 mod stage;
 mod store;
 mod sweep;
@@ -48,6 +31,7 @@ mod tree;
 mod verify;
 mod write;
 
+/// What wipes a text from memory, and hides it from `Debug`: a passphrase, a private key.
 pub use age::secrecy;
 pub use builder::Builder;
 pub use cipher::{DEFAULT_WORK_FACTOR, MAX_WORK_FACTOR};
@@ -55,13 +39,32 @@ pub use config::Config;
 pub use error::{Attempt, Error};
 pub use finding::{Finding, Problem};
 pub use id::{Id, MAX_ID_LEN, ParseIdError};
-pub use identity_file::{create_identity_file, read_identity_file};
-pub use key::{Identity, KeyType, ParseRecipientError, Password, Recipient};
-pub use metadata::{MAX_METADATA_LEN, Metadata, MetadataError};
+pub use key::{Identity, KeyType, ParseKeyError, Recipient};
+pub use key_file::KeyFile;
+pub use metadata::{MAX_METADATA_LEN, Metadata};
+pub use password::Password;
 pub use pattern::{MAX_PATTERN_LEN, Pattern};
+/// The store's lock file, and how to wait for it.
 pub use posixage_lock as lock;
 pub use secret::{MAX_VALUE_LEN, Secret};
 pub use source::{KeyError, KeySource};
 pub use store::{Entry, Store};
 pub use verify::Verify;
 pub use write::Change;
+
+/// Whatever is public goes from thread to thread, and what is read is read from many.
+const _: () = {
+    const fn send<T: Send + 'static>() {}
+    const fn send_and_sync<T: Send + Sync + 'static>() {}
+    send::<(Builder, KeyFile)>();
+    send_and_sync::<(Store, Entry, Change, Config, Verify, Finding, Problem)>();
+    send_and_sync::<(Id, Pattern, Metadata, Secret)>();
+    send_and_sync::<(KeySource<Identity>, KeySource<Recipient>, KeyType)>();
+    send_and_sync::<(Identity, Recipient, Password)>();
+    send_and_sync::<(Error, Attempt, KeyError)>();
+    send_and_sync::<(ParseIdError, ParseKeyError)>();
+};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

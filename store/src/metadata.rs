@@ -16,26 +16,6 @@ pub const MAX_METADATA_LEN: usize = 1 << 20;
 #[serde(transparent)]
 pub struct Metadata(BTreeMap<String, String>);
 
-/// Why bytes are not metadata.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum MetadataError {
-    /// Over [`MAX_METADATA_LEN`].
-    #[error("metadata takes {len} bytes as JSON; the limit is {MAX_METADATA_LEN}")]
-    TooLarge {
-        /// The length in bytes, as JSON.
-        len: usize,
-    },
-    /// Not JSON, not an object, not strings only, or not UTF-8.
-    #[error("metadata is not a JSON object of strings (line {line}, column {column})")]
-    Malformed {
-        /// The line, from 1, at which the text stops being such an object.
-        line: usize,
-        /// The column, from 0.
-        column: usize,
-    },
-}
-
 impl Metadata {
     /// An empty object.
     #[must_use]
@@ -54,6 +34,11 @@ impl Metadata {
         self.0.insert(key.into(), value.into())
     }
 
+    /// Removes `key`; returns what it was.
+    pub fn remove(&mut self, key: &str) -> Option<String> {
+        self.0.remove(key)
+    }
+
     /// The pairs, sorted by key.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
         self.0.iter().map(|(k, v)| (k.as_str(), v.as_str()))
@@ -65,34 +50,28 @@ impl Metadata {
         self.0.is_empty()
     }
 
-    /// Reads what stands in `metadata.json`: an object of strings, or `null` for none.
-    ///
-    /// # Errors
-    /// [`MetadataError`], which never quotes the bytes.
-    pub fn from_json(bytes: &[u8]) -> Result<Option<Self>, MetadataError> {
+    /// Reads what stands in `metadata.json`: an object of strings, or `null` for none. Otherwise says
+    /// what is wrong with it, without quoting it.
+    pub(crate) fn from_json(bytes: &[u8]) -> Result<Option<Self>, String> {
         if bytes.len() > MAX_METADATA_LEN {
-            return Err(MetadataError::TooLarge { len: bytes.len() });
+            return Err(format!(
+                "is {} bytes long; the limit is {MAX_METADATA_LEN}",
+                bytes.len()
+            ));
         }
-        serde_json::from_slice::<Option<BTreeMap<String, String>>>(bytes)
-            .map(|map| map.map(Self))
-            .map_err(|error| MetadataError::Malformed {
-                line: error.line(),
-                column: error.column(),
-            })
+        serde_json::from_slice::<Option<Self>>(bytes).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            format!("is not a JSON object of strings (line {line}, column {column})")
+        })
     }
 
-    /// What [`from_json`](Self::from_json) reads.
-    ///
-    /// # Errors
-    /// [`MetadataError::TooLarge`].
-    pub fn to_json(metadata: Option<&Self>) -> Result<Vec<u8>, MetadataError> {
-        let Some(Self(map)) = metadata else {
-            return Ok(b"null".to_vec());
-        };
+    /// What [`from_json`](Self::from_json) reads; `Err` with its length if that is over
+    /// [`MAX_METADATA_LEN`].
+    pub(crate) fn to_json(metadata: Option<&Self>) -> Result<Vec<u8>, usize> {
         // A map of strings has no way to fail.
-        let json = serde_json::to_vec(map).unwrap_or_default();
+        let json = serde_json::to_vec(&metadata).unwrap_or_default();
         if json.len() > MAX_METADATA_LEN {
-            return Err(MetadataError::TooLarge { len: json.len() });
+            return Err(json.len());
         }
         Ok(json)
     }
@@ -151,22 +130,17 @@ mod tests {
             b"{\"a\":\"\xff\"}",
         ] {
             let error = Metadata::from_json(bad).unwrap_err();
-            assert!(matches!(error, MetadataError::Malformed { .. }), "{bad:?}");
-            assert!(!error.to_string().contains("canary"));
+            assert!(error.contains("not a JSON object of strings"), "{bad:?}");
+            assert!(!error.contains("canary"));
         }
     }
 
     #[test]
     fn over_a_mebibyte_is_refused_both_ways() {
         let metadata: Metadata = [("k", "x".repeat(MAX_METADATA_LEN))].into_iter().collect();
-        assert!(matches!(
-            Metadata::to_json(Some(&metadata)),
-            Err(MetadataError::TooLarge { .. })
-        ));
+        let len = MAX_METADATA_LEN + r#"{"k":""}"#.len();
+        assert_eq!(Metadata::to_json(Some(&metadata)), Err(len));
         let spaces = vec![b' '; MAX_METADATA_LEN + 1];
-        assert!(matches!(
-            Metadata::from_json(&spaces),
-            Err(MetadataError::TooLarge { .. })
-        ));
+        assert!(Metadata::from_json(&spaces).unwrap_err().contains("limit"));
     }
 }

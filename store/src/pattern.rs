@@ -49,8 +49,7 @@ impl Pattern {
     }
 
     /// The one id that matches, if the pattern has no wildcard.
-    #[must_use]
-    pub fn as_id(&self) -> Option<Id> {
+    pub(crate) fn as_id(&self) -> Option<Id> {
         self.text.parse().ok()
     }
 

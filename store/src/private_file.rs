@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
-    io::{self, ErrorKind, Read},
+    io::{self, ErrorKind, Read, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::Path,
     sync::Arc,
@@ -12,7 +12,7 @@ use std::{
 use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
-use crate::source::KeyError;
+use crate::{interruptible::try_flock, source::KeyError};
 
 /// The largest such file in bytes (1 MiB).
 const MAX_LEN: u64 = 1 << 20;
@@ -48,6 +48,88 @@ pub(crate) fn read(path: &Path, allow_insecure: bool) -> Result<Zeroizing<Vec<u8
     let mut bytes = Zeroizing::new(vec![0; usize::try_from(stat.len()).unwrap_or(0)]);
     file.read_exact(&mut bytes).map_err(io)?;
     Ok(bytes)
+}
+
+/// What the name of a file begins with that is not whole yet.
+const TEMPORARY: &str = ".posixage.new.";
+
+/// How often a file is made again that a sweep took for a dead process's.
+const TRIES: usize = 64;
+
+/// Makes a file (0600) of this content, and the directories that lead there (0700), unless there is
+/// a file of that name; whether it did.
+///
+/// Of two who try at once one makes it. It is on disk when this returns; a crash leaves the whole file
+/// or none, and nothing else for longer than until the next try.
+pub(crate) fn create(path: &Path, content: impl FnOnce() -> Zeroizing<String>) -> io::Result<bool> {
+    let dir = parent(path);
+    if !path.try_exists()? {
+        create_dirs(dir)?;
+    }
+    sweep(dir);
+    if path.try_exists()? {
+        // Whoever made it may have died before it was on disk, and secrets will depend on it now.
+        return sync_dir(dir).map(|()| false);
+    }
+    let content = content();
+    for _ in 0..TRIES {
+        if let Some(made) = try_create(path, content.as_bytes())? {
+            return sync_dir(dir).map(|()| made);
+        }
+    }
+    Err(ErrorKind::ResourceBusy.into())
+}
+
+/// `None` if a sweep was faster than the flock.
+fn try_create(path: &Path, content: &[u8]) -> io::Result<Option<bool>> {
+    // Under a name of its own until it is whole and on disk: a key file that a crash cut short
+    // would be found, and used, by the next run.
+    let random = getrandom::u64().map_err(io::Error::from)?;
+    let temporary = parent(path).join(format!("{TEMPORARY}{random:016x}"));
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&temporary)?;
+    // Says that whoever makes it is alive. Where there is no flock, nobody sweeps either.
+    let claimed = try_flock(&file).unwrap_or(true);
+    let linked = file
+        .set_permissions(Permissions::from_mode(0o600))
+        .and_then(|()| file.write_all(content))
+        .and_then(|()| file.sync_all())
+        // A link, unlike a rename, never replaces a file that somebody else has just made.
+        .and_then(|()| fs::hard_link(&temporary, path));
+    match fs::remove_file(&temporary) {
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    match linked {
+        Ok(()) => Ok(Some(true)),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(Some(false)),
+        Err(e) if e.kind() == ErrorKind::NotFound || !claimed => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// Removes what processes left that died while they made a file here.
+fn sweep(dir: &Path) {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+    let Ok(entries) = fs::read_dir(dir) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        if !entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+            continue;
+        }
+        let mut options = OpenOptions::new();
+        let file = options.read(true).custom_flags(flags).open(entry.path());
+        // Its flock is held until it is gone: who was slower with it finds no file to link to.
+        if let Ok(file) = file
+            && matches!(try_flock(&file), Ok(true))
+        {
+            drop(fs::remove_file(entry.path()));
+        }
+    }
 }
 
 /// The directory that a path is in.

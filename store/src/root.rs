@@ -5,6 +5,7 @@ use std::{
     io::{self, Read},
     os::{fd::OwnedFd, unix::fs::OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::atomic::AtomicBool,
 };
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, statat};
@@ -27,6 +28,8 @@ pub(crate) struct Root {
     pub(crate) dir: OwnedFd,
     pub(crate) path: PathBuf,
     pub(crate) allow_insecure: bool,
+    /// Whether what dead processes left was cleared away, and nothing of ours has been left since.
+    pub(crate) swept: AtomicBool,
     owner: u32,
 }
 
@@ -59,6 +62,7 @@ impl Root {
             dir,
             path: path.into(),
             allow_insecure,
+            swept: AtomicBool::new(false),
             owner: stat.st_uid,
         };
         let user = rustix::process::geteuid();

@@ -6,7 +6,10 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-use crate::key::{Identity, KeyType, Password, Recipient};
+use crate::{
+    key::{Identity, KeyType, Recipient},
+    password::Password,
+};
 
 type Loader<T> = Box<dyn FnOnce() -> Result<Vec<T>, KeyError> + Send>;
 
@@ -65,7 +68,15 @@ pub enum KeyError {
         /// The file.
         path: PathBuf,
     },
-    /// Nobody could be asked, or they gave none.
+    /// The command that should print a password did not.
+    #[error("password command {program} {reason}")]
+    Command {
+        /// The program, without its arguments.
+        program: String,
+        /// What it did instead.
+        reason: String,
+    },
+    /// A callback could not get the key, and says why: nobody could be asked, or they gave none.
     #[error("{0}")]
     Unavailable(String),
 }
@@ -96,8 +107,7 @@ pub(crate) fn quoted(path: &Path) -> String {
 }
 
 impl<T> KeySource<T> {
-    /// Keys of one type that are there already. `name` is what messages call them.
-    pub fn new(key_type: KeyType, name: impl Into<String>, keys: Vec<T>) -> Self {
+    pub(crate) fn new(key_type: KeyType, name: impl Into<String>, keys: Vec<T>) -> Self {
         Self {
             key_type,
             name: name.into(),
@@ -159,6 +169,26 @@ impl<T> KeySource<T> {
         self.loaded
             .get()
             .map(|l| l.as_deref().map_err(Clone::clone))
+    }
+}
+
+impl<T: From<Password>> KeySource<T> {
+    /// A password that `load` fetches when it is first needed: from a person, with
+    /// [`Password::from_command`], or [`KeyFile::password`](crate::KeyFile::password).
+    ///
+    /// ```
+    /// # use posixage::{Identity, KeySource, Password};
+    /// let source: KeySource<Identity> = KeySource::password("the vault's password", || {
+    ///     let mut command = std::process::Command::new("pass");
+    ///     command.args(["show", "posixage"]);
+    ///     Password::from_command(command)
+    /// });
+    /// ```
+    pub fn password(
+        name: impl Into<String>,
+        load: impl FnOnce() -> Result<Password, KeyError> + Send + 'static,
+    ) -> Self {
+        Self::callback(KeyType::Password, name, || Ok(vec![load()?.into()]))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
 };
 
 use posixage_lock::{Guard, LockFile, Mode, Status, Wait};
@@ -45,8 +45,6 @@ pub(crate) struct Inner {
     pub(crate) config: Option<Config>,
     pub(crate) work_factor: u8,
     pub(crate) committer: Committer,
-    /// Whether what interrupted commits left has been cleared away.
-    pub(crate) swept: AtomicBool,
 }
 
 /// How many entries a listing reads under one lock: at most so many times 1 MiB are in memory, and
@@ -55,6 +53,7 @@ const BATCH: usize = 64;
 
 /// An id and what may be known of its secret without decrypting it.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Entry {
     /// The id.
     pub id: Id,
@@ -63,7 +62,8 @@ pub struct Entry {
 }
 
 impl Store {
-    /// Sets out to open the store at `path`, with keys and waits to be named.
+    /// Sets out to open the store at `path`, with keys and waits to be named. Nothing is touched
+    /// before [`Builder::open`].
     pub fn builder(path: impl Into<PathBuf>) -> Builder {
         Builder::new(path.into())
     }
@@ -93,7 +93,6 @@ impl Store {
             work_factor: work_factor.unwrap_or(cipher::DEFAULT_WORK_FACTOR),
             config,
             committer: Committer::default(),
-            swept: AtomicBool::new(false),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -124,7 +123,8 @@ impl Store {
         &self.inner.root.path
     }
 
-    /// Who the store says its secrets are encrypted to; `None` for a store by the reference.
+    /// Whom the store says its secrets are encrypted to, as it was when the store was opened; `None`
+    /// for a store by the reference.
     #[must_use]
     pub fn config(&self) -> Option<&Config> {
         self.inner.config.as_ref()
@@ -133,11 +133,13 @@ impl Store {
     /// Decrypts the secret `id`.
     ///
     /// The identities are tried in the order given; the first that fits is used. Its files are read
-    /// under the shared lock and decrypted after it.
+    /// under the shared lock and decrypted after it. No part of a value is handed out that was not
+    /// authenticated to its end.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::NoKeyFits`], [`Error::Damaged`] and those of the lock and of
-    /// reading.
+    /// [`Error::NotFound`]; [`Error::NoKeyFits`], which says what was tried and why each failed;
+    /// [`Error::Damaged`] and [`Error::InsecurePermissions`] of its files; [`Error::Lock`] and
+    /// [`Error::Io`].
     pub fn get(&self, id: &Id) -> Result<Secret, Error> {
         let sealed = self.sealed(id)?;
         let value = self
@@ -148,10 +150,11 @@ impl Store {
         Ok(Secret::from(value).with_metadata(sealed.metadata))
     }
 
-    /// The metadata of the secret `id`, without decrypting it.
+    /// The metadata of the secret `id`; `None` if it has none. Decrypts nothing and needs no key.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::Damaged`] and those of the lock and of reading.
+    /// [`Error::NotFound`]; [`Error::Damaged`] and [`Error::InsecurePermissions`] of its directory and
+    /// its `metadata.json`; [`Error::Lock`] and [`Error::Io`].
     pub fn metadata(&self, id: &Id) -> Result<Option<Metadata>, Error> {
         let _shared = self.acquire(Mode::Shared)?;
         read_metadata(&self.inner.root, id)
@@ -212,7 +215,7 @@ impl Store {
     /// answers while somebody holds it.
     ///
     /// # Errors
-    /// Those of listing the directory.
+    /// [`Error::Io`].
     pub fn count(&self) -> Result<usize, Error> {
         Ok(self.all_ids()?.len())
     }
@@ -241,10 +244,11 @@ impl Store {
     }
 
     /// Takes the store's lock, for a backup or a script: shared keeps writers out, exclusive
-    /// everybody. Released when the guard is dropped.
+    /// everybody, other handles of this process and this one included: a call that needs the lock
+    /// would wait for its own caller, until its wait ends. Released when the guard is dropped.
     ///
     /// # Errors
-    /// Those of the lock.
+    /// [`Error::Lock`]: somebody else had it until the wait ended, or it cannot be used.
     pub fn lock(&self, mode: Mode) -> Result<Guard, Error> {
         self.acquire(mode)
     }
@@ -252,16 +256,18 @@ impl Store {
     /// Takes the exclusive lock, from a holder that has not moved for 30 s if need be. The old holder
     /// finds its lock lost before it commits anything.
     ///
+    /// A wait shorter than 35 s is lengthened to that; [`Wait::Try`] only tries.
+    ///
     /// # Errors
-    /// Those of the lock: a holder that lives and moves is waited for, and keeps it.
+    /// [`Error::Lock`]: a holder that lives and moves is waited for, and keeps it.
     pub fn take_over_lock(&self) -> Result<Guard, Error> {
         Ok(self.inner.lock.take_over(self.wait)?)
     }
 
-    /// Who holds the lock, who waits for it, and how fresh it is. Takes no lock.
+    /// Who holds the lock, who waits for it, and how fresh it is. Takes no lock, and touches nothing.
     ///
     /// # Errors
-    /// Those of the lock.
+    /// [`Error::Lock`] when the directory cannot be searched.
     pub fn lock_status(&self) -> Result<Status, Error> {
         Ok(self.inner.lock.status()?)
     }

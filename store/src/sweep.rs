@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
+use posixage_lock::Guard;
 use rustix::{
     fs::{Mode, OFlags},
     io::Errno,
@@ -19,12 +20,34 @@ use crate::{
 
 /// Puts back what a commit without `RENAME_EXCHANGE` had set aside when it died. Under the exclusive
 /// lock, before any change: what is set aside would come back when the secret is removed.
-pub(crate) fn recover(root: &Root) -> Result<(), Error> {
-    put_back(root).map_err(|e| Error::io("recover", root.path_of(OLD), e))
+///
+/// A secret without a directory takes back the one set aside; with one, the commit was complete.
+pub(crate) fn recover(root: &Root, exclusive: &Guard) -> Result<(), Error> {
+    let fails = |e: Errno| Error::io("recover", root.path_of(OLD), e);
+    for name in set_aside(root).map_err(fails)? {
+        // Only what decodes was put there by a commit.
+        let Some(id) = Id::from_directory_name(&name) else {
+            continue;
+        };
+        let name = id.directory_name();
+        let old = format!("{OLD}/{name}");
+        // The fence: whoever has the lock now may be between its two renames.
+        exclusive.verify()?;
+        if !root.contains(&name).map_err(fails)? {
+            rename(root, &old, &name).map_err(fails)?;
+            fsync(&root.dir).map_err(fails)?;
+        } else {
+            fsync(&root.dir).map_err(fails)?;
+            if let Some(displaced) = discard(root, &old)? {
+                displaced.remove(root);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Removes the stages and the trash of dead processes. Under the exclusive lock.
-pub(crate) fn sweep(root: &Root) -> Result<(), Error> {
+pub(crate) fn sweep(root: &Root, exclusive: &Guard) -> Result<(), Error> {
     let entries = entries(root).map_err(|e| Error::io("list store", &root.path, e))?;
     let (leftovers, others): (Vec<_>, Vec<_>) =
         entries.into_iter().partition(|(name, _)| is_leftover(name));
@@ -37,6 +60,8 @@ pub(crate) fn sweep(root: &Root) -> Result<(), Error> {
         let Some(_claim) = claim(root, &name) else {
             continue;
         };
+        // The fence: what another writer has displaced nobody claims, and it may have to put it back.
+        exclusive.verify()?;
         // A rename whose fsync failed may or may not be on disk. It is before anything is removed,
         // so that nothing is that the disk still calls by a secret's name.
         if !synced {
@@ -86,26 +111,6 @@ fn claim(root: &Root, name: &str) -> Option<Option<OwnedFd>> {
     }
 }
 
-/// A secret without a directory takes back the one set aside; with one, the commit was complete.
-fn put_back(root: &Root) -> Result<(), Errno> {
-    for name in set_aside(root)? {
-        // Only what decodes was put there by a commit.
-        let Some(id) = Id::from_directory_name(&name) else {
-            continue;
-        };
-        let name = id.directory_name();
-        let old = format!("{OLD}/{name}");
-        if !root.contains(&name)? {
-            rename(root, &old, &name)?;
-            fsync(&root.dir)?;
-        } else {
-            fsync(&root.dir)?;
-            tree::remove_or_leave(root, &discard(root, &old)?);
-        }
-    }
-    Ok(())
-}
-
 /// The names in `.posixage.old/`.
 pub(crate) fn set_aside(root: &Root) -> Result<Vec<Vec<u8>>, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -122,4 +127,51 @@ pub(crate) fn set_aside(root: &Root) -> Result<Vec<Vec<u8>>, Errno> {
         }
     }
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::{self, File},
+        path::Path,
+    };
+
+    use posixage_lock::{LockFile, Mode as LockMode, Wait};
+
+    use super::*;
+
+    /// Takes the lock, makes a directory, loses the lock if so wished, and clears the directory away.
+    fn cleared(name: &str, lose: bool, clear: fn(&Root, &Guard) -> Result<(), Error>) -> bool {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::open(dir.path(), true).unwrap();
+        let lock = LockFile::in_directory(root.dir.try_clone().unwrap(), dir.path());
+        let exclusive = lock.acquire(LockMode::Exclusive, Wait::Try).unwrap();
+        fs::create_dir_all(dir.path().join(name)).unwrap();
+        if lose {
+            let lock = dir.path().join(posixage_lock::FILE_NAME);
+            fs::remove_file(&lock).unwrap();
+            File::create_new(lock).unwrap();
+        }
+        match clear(&root, &exclusive) {
+            Ok(()) => assert!(!lose),
+            Err(Error::Lock(error)) => assert!(lose && error.is_lost(), "{error}"),
+            Err(error) => panic!("{error}"),
+        }
+        !root.path_of(Path::new(name)).exists()
+    }
+
+    #[test]
+    fn nothing_is_cleared_away_on_a_lock_that_was_lost() {
+        let stage = ".posixage.stage.0123456789abcdef";
+        let trash = ".posixage.trash.0123456789abcdef";
+        let old = ".posixage.old/YQ==";
+        for (name, clear) in [
+            (stage, sweep as fn(&_, &_) -> _),
+            (trash, sweep),
+            (old, recover),
+        ] {
+            assert!(cleared(name, false, clear), "{name}");
+            assert!(!cleared(name, true, clear), "{name}");
+        }
+    }
 }

@@ -1,6 +1,9 @@
 //! Removing a directory that has lost its name, or never had one.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    sync::atomic::Ordering,
+};
 
 use rustix::{
     fs::{AtFlags, Mode, OFlags, unlinkat},
@@ -18,9 +21,10 @@ use crate::{
 const MAX_DEPTH: usize = 16;
 
 /// Removes `name` from the root and all that is in it, and follows no link. What is gone already,
-/// because a sweep was faster, is fine; what cannot be removed is left to the next sweep.
+/// because a sweep was faster, is fine; what cannot be removed is left to the next write's sweep.
 pub(crate) fn remove_or_leave(root: &Root, name: &str) {
     if let Err(error) = remove(&root.dir, name.as_bytes(), MAX_DEPTH) {
+        root.swept.store(false, Ordering::Relaxed);
         tracing::warn!(path = %root.path_of(name).display(), %error, "left for the next sweep");
     }
 }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use posixage_lock::{FILE_NAME, Mode as LockMode};
+use posixage_lock::{FILE_NAME, Guard, Mode as LockMode};
 use rustix::{
     fs::{AtFlags, FileType, Mode, Stat, chmodat, statat, unlinkat},
     io::Errno,
@@ -29,12 +29,33 @@ use crate::{
 
 /// What [`Store::verify`] does beyond looking.
 #[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
 pub struct Verify {
     /// Decrypt every copy that a key fits, and compare the copies.
     pub decrypt: bool,
     /// Repair what can be repaired without a guess: modes, what interrupted writes left, empty
     /// directories. No ciphertext is ever removed.
     pub repair: bool,
+}
+
+impl Verify {
+    /// To look, and no more.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`decrypt`](Self::decrypt).
+    #[must_use]
+    pub fn with_decrypt(self, decrypt: bool) -> Self {
+        Self { decrypt, ..self }
+    }
+
+    /// Sets [`repair`](Self::repair).
+    #[must_use]
+    pub fn with_repair(self, repair: bool) -> Self {
+        Self { repair, ..self }
+    }
 }
 
 impl Store {
@@ -54,18 +75,16 @@ impl Store {
         let mut check = Check {
             store: self,
             repair: what.repair,
+            guard: None,
             found: &mut found,
         };
+        check.lock()?;
         check.root()?;
+        check.unlock();
         for id in self.all_ids()? {
-            let mode = if what.repair {
-                LockMode::Exclusive
-            } else {
-                LockMode::Shared
-            };
-            let guard = self.acquire(mode)?;
+            check.lock()?;
             let sealed = check.secret(&id)?;
-            drop(guard);
+            check.unlock();
             if let (true, Some(sealed)) = (what.decrypt, sealed) {
                 check.values(&id, &sealed);
             }
@@ -77,10 +96,32 @@ impl Store {
 struct Check<'a> {
     store: &'a Store,
     repair: bool,
+    guard: Option<Guard>,
     found: &'a mut dyn FnMut(Finding),
 }
 
 impl Check<'_> {
+    fn lock(&mut self) -> Result<(), Error> {
+        let mode = match self.repair {
+            true => LockMode::Exclusive,
+            false => LockMode::Shared,
+        };
+        self.guard = Some(self.store.acquire(mode)?);
+        Ok(())
+    }
+
+    fn unlock(&mut self) {
+        self.guard = None;
+    }
+
+    /// Whether to repair what is found now. Asks the fence: nothing is changed on a lost lock.
+    fn repairs(&self) -> Result<bool, Error> {
+        match &self.guard {
+            Some(guard) if self.repair => Ok(guard.verify().map(|()| true)?),
+            _ => Ok(false),
+        }
+    }
+
     fn report(&mut self, path: PathBuf, id: Option<&Id>, problem: Problem, repaired: bool) {
         (self.found)(Finding {
             path,
@@ -93,26 +134,25 @@ impl Check<'_> {
     /// The root's own files, and whatever else lies beside the secrets.
     fn root(&mut self) -> Result<(), Error> {
         let root = &self.store.inner.root;
-        let guard = self.store.acquire(if self.repair {
-            LockMode::Exclusive
-        } else {
-            LockMode::Shared
-        })?;
         let set_aside =
             sweep::set_aside(root).map_err(|e| Error::io("list", root.path_of(OLD), e))?;
-        for name in set_aside
+        let left = sweep::leftovers(root).map_err(|e| Error::io("list store", &root.path, e))?;
+        if let (true, Some(exclusive)) = (self.repair, &self.guard) {
+            sweep::recover(root, exclusive)?;
+            sweep::sweep(root, exclusive)?;
+        }
+        let ids = set_aside
             .iter()
-            .filter_map(|name| Id::from_directory_name(name))
-        {
-            let path = root.path_of(OLD).join(name.directory_name());
-            self.report(path, Some(&name), Problem::SetAside, self.repair);
+            .filter_map(|name| Id::from_directory_name(name));
+        for id in ids {
+            self.left(
+                &Path::new(OLD).join(id.directory_name()),
+                Some(&id),
+                Problem::SetAside,
+            )?;
         }
-        for name in sweep::leftovers(root).map_err(|e| Error::io("list store", &root.path, e))? {
-            self.report(root.path_of(&name), None, Problem::Leftover, self.repair);
-        }
-        if self.repair {
-            sweep::recover(root)?;
-            sweep::sweep(root)?;
+        for name in left {
+            self.left(Path::new(&name), None, Problem::Leftover)?;
         }
         self.mode_of(root.path.clone(), None, &root.dir, Path::new("."), 0o700)?;
         for name in root.names()? {
@@ -133,7 +173,19 @@ impl Check<'_> {
                 _ => self.report(root.path_of(&name), None, Problem::Foreign, false),
             }
         }
-        drop(guard);
+        Ok(())
+    }
+
+    /// What an interrupted write left, if it is not there any more: repaired.
+    fn left(&mut self, name: &Path, id: Option<&Id>, problem: Problem) -> Result<(), Error> {
+        let root = &self.store.inner.root;
+        let path = root.path_of(name);
+        let there = match statat(&root.dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => true,
+            Err(Errno::NOENT) => false,
+            Err(e) => return Err(Error::io("stat", path, e)),
+        };
+        self.report(path, id, problem, self.repair && !there);
         Ok(())
     }
 
@@ -168,7 +220,8 @@ impl Check<'_> {
             Err(_) => return Ok(None),
         };
         if !self.files(id, &path, &dir)? {
-            let repaired = self.repair && unlinkat(&root.dir, &*name, AtFlags::REMOVEDIR).is_ok();
+            let repaired =
+                self.repairs()? && unlinkat(&root.dir, &*name, AtFlags::REMOVEDIR).is_ok();
             self.report(path, Some(id), Problem::Empty, repaired);
             return Ok(None);
         }
@@ -331,7 +384,7 @@ impl Check<'_> {
         if mode & !expected == 0 {
             return Ok(());
         }
-        let repaired = self.repair
+        let repaired = self.repairs()?
             && chmodat(
                 dir,
                 name,

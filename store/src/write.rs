@@ -6,7 +6,7 @@ use posixage_lock::{Guard, Mode};
 
 use crate::{
     cipher,
-    commit::{Displaced, Overwrite},
+    commit::{Displaced, Overwrite, discard},
     directory::{METADATA_FILE, Sealed},
     error::Error,
     id::Id,
@@ -50,8 +50,9 @@ impl Store {
     /// after an error, the old one is there, whole.
     ///
     /// # Errors
-    /// [`Error::NoRecipients`], [`Error::ValueTooLarge`], [`Error::Metadata`], and those of keys, of
-    /// the lock and of writing.
+    /// [`Error::ValueTooLarge`] and [`Error::MetadataTooLarge`]; [`Error::NoRecipients`],
+    /// [`Error::SeveralPasswords`], [`Error::Encrypt`] and [`Error::Key`] of whom to encrypt to;
+    /// [`Error::ForeignOwner`]: the store is another user's; [`Error::Lock`] and [`Error::Io`].
     pub fn set(&self, id: &Id, secret: &Secret) -> Result<(), Error> {
         self.write(id, secret, Overwrite::Allow)
     }
@@ -62,7 +63,8 @@ impl Store {
     /// are not wiped.
     ///
     /// # Errors
-    /// [`Error::NotFound`] and those of the lock and of writing.
+    /// [`Error::NotFound`]; [`Error::ForeignOwner`]: the store is another user's; [`Error::Lock`] and
+    /// [`Error::Io`].
     pub fn remove(&self, id: &Id) -> Result<(), Error> {
         self.inner.root.check_writable()?;
         let exclusive = self.acquire_to_write()?;
@@ -77,7 +79,7 @@ impl Store {
     ///
     /// `change` gets `None` if there is no such secret. Everybody else waits while it runs, which
     /// may be as long as need be: the lock is kept alive. It must not use this store: its own call
-    /// would wait for itself.
+    /// would wait for itself. It runs before anything is written, so a crash in it changes nothing.
     ///
     /// # Errors
     /// [`Error::Update`] with what `change` returned, and those of [`get`](Self::get) and
@@ -139,14 +141,16 @@ impl Store {
 
     /// The exclusive lock on a store without leftovers.
     ///
-    /// A handle looks for stages and trash once: to list the root costs more than a commit where
-    /// there are many secrets, and these harm nobody until the next process comes.
+    /// A handle looks for stages and trash once, and again after it has left some itself: to list the
+    /// root costs more than a commit where there are many secrets, and these harm nobody until the
+    /// next process comes.
     fn acquire_to_write(&self) -> Result<Guard, Error> {
         let exclusive = self.acquire(Mode::Exclusive)?;
-        sweep::recover(&self.inner.root)?;
-        if !self.inner.swept.load(Ordering::Relaxed) {
-            sweep::sweep(&self.inner.root)?;
-            self.inner.swept.store(true, Ordering::Relaxed);
+        let root = &self.inner.root;
+        sweep::recover(root, &exclusive)?;
+        if !root.swept.load(Ordering::Relaxed) {
+            sweep::sweep(root, &exclusive)?;
+            root.swept.store(true, Ordering::Relaxed);
         }
         Ok(exclusive)
     }
@@ -176,10 +180,11 @@ impl Store {
                 len: value.len(),
             });
         }
-        let metadata = Metadata::to_json(secret.metadata()).map_err(|source| Error::Metadata {
-            id: id.clone(),
-            source,
-        })?;
+        let metadata =
+            Metadata::to_json(secret.metadata()).map_err(|len| Error::MetadataTooLarge {
+                id: id.clone(),
+                len,
+            })?;
         let files = cipher::encrypt(value, recipients, self.inner.work_factor).map_err(|e| {
             Error::Encrypt {
                 id: id.clone(),
@@ -215,9 +220,7 @@ impl Store {
 
     fn unpublish(&self, exclusive: &Guard, id: &Id) -> Result<Displaced, Error> {
         exclusive.verify()?;
-        self.inner
-            .committer
-            .unpublish(&self.inner.root, &id.directory_name())?
+        discard(&self.inner.root, &id.directory_name())?
             .ok_or_else(|| Error::NotFound { id: id.clone() })
     }
 

@@ -24,27 +24,37 @@ pub fn posixage() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| match env::var_os("POSIXAGE_BIN_DIR") {
         Some(dir) => PathBuf::from(dir).join("posixage"),
-        None => build(),
+        None => build(&["--package=posixage-cli"]).join("posixage"),
     })
 }
 
 /// The directory that it and the other programs are in.
-///
-/// # Panics
-/// They do not build.
 #[must_use]
 pub fn directory() -> &'static Path {
     posixage().parent().expect("a directory")
 }
 
-fn build() -> PathBuf {
+/// The path of one of `store/examples`, built likewise.
+///
+/// # Panics
+/// They do not build.
+#[must_use]
+pub fn example(name: &str) -> PathBuf {
+    static EXAMPLES: OnceLock<PathBuf> = OnceLock::new();
+    let examples = EXAMPLES.get_or_init(|| build(&["--package=posixage", "--examples"]));
+    examples.join("examples").join(name)
+}
+
+/// Builds, and says where it is.
+fn build(what: &[&str]) -> PathBuf {
     // TARGET/PROFILE/deps/TEST
     let test = env::current_exe().expect("the path of this test");
     let profile_dir = test.ancestors().nth(2).expect("a profile's directory");
     let target = profile_dir.parent().expect("a target directory");
     let mut cargo = Command::new(env!("CARGO"));
     cargo
-        .args(["build", "--quiet", "--locked", "--package=posixage-cli"])
+        .args(["build", "--quiet", "--locked"])
+        .args(what)
         .arg("--target-dir")
         .arg(target)
         .current_dir(workspace())
@@ -53,6 +63,6 @@ fn build() -> PathBuf {
         cargo.arg("--release");
     }
     let status = cargo.status().expect("run cargo");
-    assert!(status.success(), "posixage does not build: {status}");
-    profile_dir.join("posixage")
+    assert!(status.success(), "{what:?} does not build: {status}");
+    profile_dir.into()
 }

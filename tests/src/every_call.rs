@@ -24,12 +24,22 @@ pub struct Deaths {
 }
 
 /// Kills the operation before its Nth call of each kind, for all N, until that is not reached: those
-/// from where it first names the store, or, in the long form, every one. After each death everything must hold that [`Subject::survives`] asserts.
+/// from where it first names the store, or, in the long form, every one. After each death everything
+/// must hold that [`Subject::survives`] asserts.
 ///
 /// # Panics
-/// It does not.
-#[must_use]
-pub fn killed(subject: &Subject, operation: Operation, tampering: &[&str]) -> Deaths {
+/// It does not; or there were few deaths, or none on one side of the commit.
+pub fn survives_kills(operation: Operation, tampering: &[&str]) -> Deaths {
+    let deaths = killed(&Subject::new(), operation, tampering);
+    eprintln!("{operation:?}: {deaths:?}");
+    assert!(
+        deaths.count > 50 && deaths.before > 0 && deaths.after > 0,
+        "{deaths:?} are not all of them"
+    );
+    deaths
+}
+
+fn killed(subject: &Subject, operation: Operation, tampering: &[&str]) -> Deaths {
     let mut mark = 2;
     subject.put(operation.before(mark));
     let store = subject.store().display().to_string();
@@ -79,7 +89,6 @@ pub fn killed(subject: &Subject, operation: Operation, tampering: &[&str]) -> De
             deaths.set_aside += usize::from(set_aside);
         }
     }
-    eprintln!("{operation:?}: {deaths:?}");
     deaths
 }
 
@@ -135,6 +144,7 @@ const FAILURES: [(&str, &[&str]); 22] = [
     ("getdents64", &["EIO"]),
     ("read", &["EIO", "EINTR"]),
     ("close", &["EIO", "EINTR"]),
+    // It knows no error of a disk. Where it is not there at all, see `limits`.
     ("getrandom", &["EINTR"]),
     ("clone3", &["EAGAIN"]),
 ];
@@ -143,11 +153,20 @@ const FAILURES: [(&str, &[&str]); 22] = [
 /// a heartbeat that does not start means is a warning.
 const HARMLESS: [&str; 2] = ["close", "clone3"];
 
-/// Lets each call fail in each of these ways: the operation succeeds all the same, or its error names
-/// the step and the path and the old value is there. Returns what did not hold, and how many failures
-/// there were.
-#[must_use]
-pub fn failed(subject: &Subject, operation: Operation, tampering: &[&str]) -> (Vec<String>, usize) {
+/// Lets each call fail in each way that it can: the operation succeeds all the same, or its error names
+/// the step and the path and the old value is there. Nothing is left after the next write.
+///
+/// # Panics
+/// Something else happens, or there were few failures.
+pub fn survives_failures(operation: Operation, tampering: &[&str]) {
+    let (troubles, failures) = failed(&Subject::new(), operation, tampering);
+    eprintln!("{operation:?}: {failures} failures");
+    assert!(troubles.is_empty(), "{troubles:#?}");
+    assert!(failures > 50, "{failures} failures are not all of them");
+}
+
+/// What did not hold, and how many failures there were.
+fn failed(subject: &Subject, operation: Operation, tampering: &[&str]) -> (Vec<String>, usize) {
     let mut mark = 2;
     subject.put(operation.before(mark));
     let store = subject.store().display().to_string();
@@ -184,7 +203,6 @@ pub fn failed(subject: &Subject, operation: Operation, tampering: &[&str]) -> (V
             }
         }
     }
-    eprintln!("{operation:?}: {failures} failures");
     (troubles, failures)
 }
 

@@ -83,6 +83,17 @@ impl fmt::Display for Figures {
     }
 }
 
+/// Kills the row at random moments, `deaths` times.
+///
+/// # Panics
+/// Something was lost, or few of the deaths came within a write.
+pub fn survives(row: Row, deaths: usize) {
+    let figures = at_random(&Subject::new(), row, deaths, &mut Chance::new());
+    assert!(figures.losses.is_empty(), "{:#?}", figures.losses);
+    // Otherwise the moments were not what they are meant to be.
+    assert!(figures.within >= deaths / 4, "{figures:?}");
+}
+
 /// Starts the row `deaths` times and kills it at a random moment. After each death the secret must
 /// be what the last acknowledged write, or the one under way, made of it; see [`Subject::survives`].
 #[must_use]

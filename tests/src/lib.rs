@@ -31,6 +31,7 @@ pub mod screen;
 pub mod shape;
 pub mod storm;
 pub mod storm_log;
+pub mod storm_processes;
 pub mod strace;
 pub mod subject;
 pub mod survey;

@@ -1,6 +1,6 @@
 //! A test in a mount namespace of its own: what it mounts nobody else sees, and it is gone with it.
 
-use std::env;
+use std::{env, time::Duration};
 
 use crate::{Program, Sandbox, binary, tools};
 
@@ -39,6 +39,7 @@ pub fn run_ignored(shell: Program, sandbox: &Sandbox, inside: &str, test: &str) 
             None => shell,
         });
     let output = shell
+        .within(Duration::from_secs(3600))
         .arg(&dir)
         .arg(env::current_exe().expect("the path of this test"))
         .args(["--exact", test, "--ignored", "--nocapture"])

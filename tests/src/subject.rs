@@ -55,11 +55,8 @@ impl Subject {
         let identity = Identity::generate();
         let key = identity.to_age_secret_key().expect("an age identity");
         sandbox.file("home/.config/posixage/identity.txt", key.expose_secret());
-        let config = Config {
-            recipients: vec![identity.to_recipient().expect("a recipient")],
-            ..Config::default()
-        };
-        Store::init(&sandbox.store(), &config).expect("make a store");
+        let config = Config::new([identity.to_recipient().expect("a recipient")]);
+        Store::init(sandbox.store(), &config).expect("make a store");
         Self::with(sandbox, identity)
     }
 
@@ -167,13 +164,10 @@ impl Subject {
             }
         }
         let mut findings = Vec::new();
-        let verified = open(root, &self.identity).verify(
-            Verify {
-                decrypt: true,
-                repair: false,
-            },
-            |finding| findings.push(format!("{finding:?}")),
-        );
+        let verified = open(root, &self.identity)
+            .verify(Verify::new().with_decrypt(true), |finding| {
+                findings.push(format!("{finding:?}"))
+            });
         verified.map_err(|e| format!("verify: {e}"))?;
         match findings.is_empty() {
             true => Ok(found),

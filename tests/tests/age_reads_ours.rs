@@ -124,11 +124,9 @@ fn work_factor(file: &Path) -> u32 {
 }
 
 fn password_store(path: &Path, work_factor: u8) -> Store {
-    let config = Config {
-        password: true,
-        work_factor,
-        ..Config::default()
-    };
+    let config = Config::new([])
+        .with_password(true)
+        .with_work_factor(work_factor);
     Store::init(path, &config).expect("init");
     let password = Password::new("the password").expect("not empty");
     Store::builder(path)
@@ -141,7 +139,7 @@ fn password_store(path: &Path, work_factor: u8) -> Store {
 fn the_scrypt_work_factor_is_18_on_a_busy_machine_too() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
-    let store = password_store(&path, Config::default().work_factor);
+    let store = password_store(&path, Config::new([]).work_factor);
     let busy = Burners::start();
     store
         .create(&"x".parse().unwrap(), &Secret::new("value"))

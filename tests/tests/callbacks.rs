@@ -27,12 +27,8 @@ impl Place {
             dir,
             calls: Arc::default(),
         };
-        let config = Config {
-            password: true,
-            work_factor: 1,
-            ..Config::default()
-        };
-        Store::init(&place.path(), &config).expect("init");
+        let config = Config::new([]).with_password(true).with_work_factor(1);
+        Store::init(place.path(), &config).expect("init");
         let store = Store::builder(place.path())
             .identity(password())
             .open()

@@ -422,18 +422,15 @@ fn debug_output_of_the_library_shows_no_secret() {
     let secret_key = identity.to_age_secret_key().unwrap();
     let canaries = canaries(&[VALUE, PASSWORD, secret_key.expose_secret()]);
     let password = Password::new(PASSWORD).unwrap();
-    let config = Config {
-        recipients: vec![identity.to_recipient().unwrap()],
-        password: true,
-        work_factor: 2,
-    };
+    let config = Config::new([identity.to_recipient().unwrap()])
+        .with_password(true)
+        .with_work_factor(2);
     Store::init(&path, &config).unwrap();
     let builder = || {
-        let loaded = KeySource::new(KeyType::Age, "loaded", vec![identity.clone()]);
         let owned = identity.clone();
         let lazy = KeySource::callback(KeyType::Age, "lazy", move || Ok(vec![owned]));
         Store::builder(&path)
-            .identity(loaded)
+            .identity(identity.clone())
             .identity(lazy)
             .identity(password.clone())
             .recipient(Recipient::from(password.clone()))

@@ -4,23 +4,16 @@
 
 use posixage_tests::{
     chance::Chance,
-    kill::{Row, at_random},
+    kill::{self, Row, at_random},
     subject::Subject,
 };
 
-fn deaths() -> usize {
-    match posixage_tests::long() {
+fn survives(row: Row) {
+    let deaths = match posixage_tests::long() {
         true => 10_000,
         false => 200,
-    }
-}
-
-fn survives(row: Row) {
-    let deaths = deaths() / Row::OURS.len();
-    let figures = at_random(&Subject::new(), row, deaths, &mut Chance::new());
-    assert!(figures.losses.is_empty(), "{:#?}", figures.losses);
-    // Otherwise the moments were not what they are meant to be.
-    assert!(figures.within >= deaths / 4, "{figures:?}");
+    };
+    kill::survives(row, deaths / Row::OURS.len());
 }
 
 #[test]

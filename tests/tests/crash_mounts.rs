@@ -1,15 +1,17 @@
-//! The same promises on tmpfs and on overlayfs, each mounted for the test alone.
+//! The same promises on other file systems, each mounted for the test alone: tmpfs, overlayfs, and
+//! bindfs, which knows neither RENAME_EXCHANGE nor RENAME_NOREPLACE.
+//!
+//! `POSIXAGE_LONG=1` makes it every operation, 1,000 deaths, and a storm of 30 seconds.
 
 use std::env;
 
 use posixage_tests::{
     Program, Sandbox, binary,
-    chance::Chance,
-    every_call,
-    kill::{Row, at_random},
+    every_call::{survives_failures, survives_kills},
+    kill::{self, Row},
     namespace,
     operation::Operation,
-    process::LIMIT,
+    storm_processes,
     subject::Subject,
     tools,
 };
@@ -21,6 +23,10 @@ const TMPFS: &str = "set -e; mount -t tmpfs -o mode=0700 tmpfs \"$1\"";
 const OVERLAY: &str = "mkdir \"$1/lower\" \"$1/upper\" \"$1/work\" \"$1/merged\"; \
     mount -t overlay -o \"lowerdir=$1/lower,upperdir=$1/upper,workdir=$1/work\" overlay \"$1/merged\"";
 
+/// And `$1/under` once more on `$1/merged`, by a process that ends with the test.
+const BINDFS: &str = "mkdir \"$1/under\" \"$1/merged\"; bindfs -f \"$1/under\" \"$1/merged\" & \
+    until mountpoint -q \"$1/merged\"; do kill -0 $!; done";
+
 /// Runs one of the ignored tests below with everything temporary in `$1` + `inside`.
 fn run_in(script: &str, inside: &str, test: &str) {
     let sandbox = Sandbox::new();
@@ -31,40 +37,117 @@ fn run_in(script: &str, inside: &str, test: &str) {
     namespace::run_ignored(shell, &sandbox, inside, test);
 }
 
-#[test]
-fn on_tmpfs_nothing_is_lost() {
-    run_in(TMPFS, "", "kills_lose_nothing_here");
+fn on_tmpfs(test: &str) {
+    run_in(TMPFS, "", test);
+}
+
+fn on_overlayfs(test: &str) {
+    run_in(&format!("{TMPFS}; {OVERLAY}"), "merged", test);
+}
+
+fn on_bindfs(test: &str) {
+    if !tools::is_root() {
+        tools::left_out("bindfs, which takes root to mount where nobody else sees it");
+        return;
+    }
+    let _ = tools::need("bindfs", "bindfs");
+    run_in(&format!("{TMPFS}; {BINDFS}"), "merged", test);
 }
 
 #[test]
-fn on_overlayfs_nothing_is_lost() {
-    run_in(
-        &format!("{TMPFS}; {OVERLAY}"),
-        "merged",
-        "kills_lose_nothing_here",
-    );
+fn kills_lose_nothing_on_tmpfs() {
+    on_tmpfs("kills_lose_nothing_here");
+}
+
+#[test]
+fn kills_lose_nothing_on_overlayfs() {
+    on_overlayfs("kills_lose_nothing_here");
+}
+
+#[test]
+fn kills_lose_nothing_on_bindfs() {
+    on_bindfs("kills_lose_nothing_here");
+}
+
+#[test]
+fn failures_lose_nothing_on_tmpfs() {
+    on_tmpfs("failures_lose_nothing_here");
+}
+
+#[test]
+fn failures_lose_nothing_on_overlayfs() {
+    on_overlayfs("failures_lose_nothing_here");
+}
+
+#[test]
+fn failures_lose_nothing_on_bindfs() {
+    on_bindfs("failures_lose_nothing_here");
+}
+
+#[test]
+fn a_storm_loses_nothing_on_tmpfs() {
+    on_tmpfs("a_storm_loses_nothing_here");
+}
+
+#[test]
+fn a_storm_loses_nothing_on_overlayfs() {
+    on_overlayfs("a_storm_loses_nothing_here");
+}
+
+#[test]
+fn a_storm_loses_nothing_on_bindfs() {
+    on_bindfs("a_storm_loses_nothing_here");
+}
+
+/// Says on what, and asserts that the fallback is taken there and nowhere else.
+fn look_around() {
+    let kind = Program::new(tools::need("stat", "coreutils"))
+        .args(["--file-system", "--format=%T"])
+        .arg(env::temp_dir())
+        .run()
+        .succeeds();
+    let kind = kind.out();
+    eprint!("on {kind}");
+    let subject = Subject::new();
+    subject.put(Some(1));
+    subject.put(Some(2));
+    let fallback = subject.store().join(".posixage.old").exists();
+    assert_eq!(fallback, kind.starts_with("fuse"), "{kind}");
+}
+
+fn operations() -> &'static [Operation] {
+    match posixage_tests::long() {
+        true => &Operation::ALL,
+        false => &[Operation::Overwrite, Operation::Delete],
+    }
 }
 
 #[test]
 #[ignore = "run by the tests above, with another file system in $TMPDIR"]
 fn kills_lose_nothing_here() {
-    let type_here = Program::new(tools::need("stat", "coreutils"))
-        .args(["--file-system", "--format=%T"])
-        .arg(env::temp_dir())
-        .run()
-        .succeeds();
-    eprint!("on {}", type_here.out());
-    let begun = std::time::Instant::now();
-    let mut chance = Chance::new();
+    look_around();
     for row in Row::OURS {
-        let figures = at_random(&Subject::new(), row, 10, &mut chance);
-        assert!(figures.losses.is_empty(), "{:#?}", figures.losses);
+        kill::survives(row, if posixage_tests::long() { 250 } else { 10 });
     }
-    for operation in [Operation::Overwrite, Operation::Delete] {
-        let deaths = every_call::killed(&Subject::new(), operation, &[]);
-        assert!(deaths.before > 0 && deaths.after > 0, "{deaths:?}");
+    for operation in operations() {
+        survives_kills(*operation, &[]);
     }
-    assert!(begun.elapsed() < LIMIT, "too long for the test that waits");
+}
+
+#[test]
+#[ignore = "run by the tests above, with another file system in $TMPDIR"]
+fn failures_lose_nothing_here() {
+    look_around();
+    for operation in operations() {
+        survives_failures(*operation, &[]);
+    }
+}
+
+#[test]
+#[ignore = "run by the tests above, with another file system in $TMPDIR"]
+fn a_storm_loses_nothing_here() {
+    look_around();
+    storm_processes::survives();
 }
 
 /// A store in the lower layer, as in a container's image. Its directories can only be renamed where

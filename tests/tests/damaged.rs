@@ -121,7 +121,7 @@ fn private(path: &Path) {
 
 const NOT_AGE: &str = "is not an age file, or its header is damaged";
 const ALTERED: &str = "is truncated or altered";
-const MALFORMED: &str = "metadata is not a JSON object of strings";
+const MALFORMED: &str = "is not a JSON object of strings";
 const NOT_REGULAR: &str = "is not a regular file";
 
 #[test]
@@ -399,14 +399,14 @@ fn key_files() {
     get(1, "is over 1 MiB long");
     for (text, says) in [
         ("", "holds no identity"),
-        ("nonsense", "line 1 is no age identity"),
+        ("nonsense", "line 1: this is no age identity"),
         (
             "# ok\nage1aadpynhz7qdmeykchhe6vckjdm5p3n2kphdyk5g3254u9md48erszkwxg4",
-            "line 2 is a public key",
+            "line 2: this is a public key",
         ),
         (
             "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA",
-            "is not an SSH private key",
+            "cannot be used: not an SSH private key",
         ),
         ("age-encryption.org/v1\nnonsense", "is not a valid age file"),
     ] {

@@ -3,9 +3,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use posixage::{
-    Entry, Error, Id, Identity, KeySource, Password, Pattern, Store, read_identity_file,
-};
+use posixage::{Entry, Error, Id, Identity, KeyFile, KeySource, Password, Pattern, Store};
 use posixage_tests::{
     Program, Sandbox, golden,
     golden::{Expected, STORES},
@@ -27,7 +25,7 @@ fn identity(sandbox: &Sandbox, name: &str) -> KeySource<Identity> {
         let text = fs::read_to_string(path).expect("a password");
         return Password::new(&text).expect("not empty").into();
     }
-    read_identity_file(&path, false, |_| panic!("no passphrase is needed")).expect("a key")
+    KeyFile::new(path).identities().expect("a key")
 }
 
 fn open(sandbox: &Sandbox, store: &Path, key: &str) -> Store {

@@ -12,10 +12,7 @@ const COUNT: usize = 130;
 fn store(dir: &tempfile::TempDir) -> Store {
     let path = dir.path().join("store");
     let identity = Identity::generate();
-    let mut config = Config::default();
-    config
-        .recipients
-        .push(identity.to_recipient().expect("its public half"));
+    let config = Config::new([identity.to_recipient().expect("its public half")]);
     Store::init(&path, &config).expect("a store");
     let store = Store::builder(&path)
         .identity(identity)

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use posixage::{Entry, Error, Id, Pattern, Store, read_identity_file};
+use posixage::{Entry, Error, Id, KeyFile, Pattern, Store};
 use posixage_tests::{Output, Program, Sandbox, golden, golden::Expected, tree::Snapshot};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
@@ -79,7 +79,7 @@ fn the_library_lists_and_reads_all_but_the_broken_one() {
     let sandbox = Sandbox::new();
     let path = strange_store(&sandbox);
     let key = golden::key(&sandbox, "age-1.txt");
-    let key = read_identity_file(&key, false, |_| panic!("no passphrase is needed")).unwrap();
+    let key = KeyFile::new(key).identities().unwrap();
     let store = Store::builder(&path).identity(key).open().unwrap();
     let before = Snapshot::of(&path);
 

@@ -17,10 +17,7 @@ impl Place {
             identity: Identity::generate(),
         };
         let recipients = vec![place.identity.to_recipient().expect("a recipient")];
-        let config = Config {
-            recipients,
-            ..Config::default()
-        };
+        let config = Config::new(recipients);
         Store::init(place.path().as_ref(), &config).expect("init");
         place
     }

@@ -65,9 +65,7 @@ fn ids() -> [String; 5] {
 
 /// A store that the library and the binary share; the key is the binary's.
 fn shared(sandbox: &Sandbox) -> Store {
-    let key = posixage::read_identity_file(&sandbox.identity(), false, |_| {
-        panic!("no passphrase is needed")
-    });
+    let key = posixage::KeyFile::new(sandbox.identity()).identities();
     let builder = Store::builder(sandbox.store()).identity(key.expect("the key of init"));
     builder.open().expect("the store of init")
 }
@@ -168,7 +166,7 @@ fn metadata_comes_back_exactly() {
 
         let shown = sandbox.run(["get", "--metadata", name]).succeeds_silently();
         assert_eq!(
-            Metadata::from_json(&shown.stdout).unwrap(),
+            serde_json::from_slice::<Option<Metadata>>(&shown.stdout).unwrap(),
             metadata,
             "{name}"
         );
@@ -294,17 +292,14 @@ fn metadata_of_almost_a_mebibyte_comes_back() {
         .run()
         .succeeds();
     let shown = sandbox.run(["get", "--metadata", "x"]).succeeds_silently();
-    let metadata = Metadata::from_json(&shown.stdout).unwrap().unwrap();
+    let metadata: Metadata = serde_json::from_slice(&shown.stdout).unwrap();
     assert_eq!(metadata.get("k"), Some(&*text));
 }
 
 fn temporary_store(path: &Path) -> Store {
     let identity = Identity::generate();
     let recipients: Vec<Recipient> = vec![identity.to_recipient().expect("a recipient")];
-    let config = Config {
-        recipients,
-        ..Config::default()
-    };
+    let config = Config::new(recipients);
     Store::init(path, &config).expect("init");
     Store::builder(path)
         .identity(identity)

@@ -24,7 +24,7 @@ pub(crate) fn run(settings: &Settings, args: &List) -> Result<(), Failure> {
     let pattern = args.pattern.clone().unwrap_or_else(Pattern::all);
     let mut failures = Vec::new();
     let mut secrets: Vec<(Id, Option<Metadata>)> = Vec::new();
-    for Entry { id, metadata } in store.list(&pattern)? {
+    for Entry { id, metadata, .. } in store.list(&pattern)? {
         match metadata {
             Ok(metadata) => secrets.push((id, metadata)),
             Err(error) => failures.push(Failure::from(error)),

@@ -24,10 +24,9 @@ struct Object {
 
 pub(crate) fn run(settings: &Settings, args: &Verify) -> Result<(), Failure> {
     let store = keys::open_to_verify(settings, args.decrypt)?;
-    let what = What {
-        decrypt: args.decrypt,
-        repair: args.repair,
-    };
+    let what = What::new()
+        .with_decrypt(args.decrypt)
+        .with_repair(args.repair);
     let mut findings: Vec<Finding> = Vec::new();
     store.verify(what, |finding| findings.push(finding))?;
     findings.sort_by(|a, b| a.path.cmp(&b.path));

@@ -85,7 +85,7 @@ pub(super) fn find(
         return Ok((found, unreadable));
     }
     let pattern: Pattern = format!("{NAMESPACE}/**").parse().expect("a pattern");
-    for Listed { id, metadata } in store.list(&pattern)? {
+    for Listed { id, metadata, .. } in store.list(&pattern)? {
         match metadata {
             Ok(Some(metadata)) if is_meant(&metadata, request) => {
                 found.push(Entry { id, metadata });

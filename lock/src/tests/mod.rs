@@ -100,7 +100,7 @@ fn the_error_names_the_holder() {
     );
     assert!(message.contains(&holder), "{message}");
     assert!(message.ends_with("heartbeat 0 s ago"), "{message}");
-    assert!(error.hint().unwrap().contains("--lock-timeout"));
+    assert!(error.hint().unwrap().contains("wait longer"));
 }
 
 #[test]

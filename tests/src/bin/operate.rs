@@ -2,13 +2,14 @@
 //! what may have happened.
 //!
 //! `operate STORE IDENTITY STEP…`, a step being `set:ID:MARK`, `create:ID:MARK`, `update:ID:MARK`,
-//! `remove:ID`, or `naive:ID:MARK`, which makes the calls of the reference in their order. With
+//! `remove:ID`, `try:ID:MARK`, a set that may fail, or `naive:ID:MARK`, which makes the calls of the
+//! reference in their order. With
 //! `MARK..` in the place of the mark the step is repeated for ever, with marks that count up from
 //! there; `flip:ID:MARK..` creates and removes in turn, and `naive` keeps its mark, since what it writes
 //! is encrypted beforehand.
 //!
 //! Each step prints `begin STEP` before its first system call in the store, and `ok STEP` when the
-//! library has returned `Ok`.
+//! library has returned `Ok`; a `try` that has failed, `failed try MARK`.
 
 use std::{
     env,
@@ -19,7 +20,7 @@ use std::{
     process::ExitCode,
 };
 
-use posixage::{Change, Id, Store, read_identity_file};
+use posixage::{Change, Id, KeyFile, Store};
 use posixage_tests::{
     marked::{self, Mark},
     subject::make_dir,
@@ -43,8 +44,7 @@ fn steps() -> Result<()> {
         return Err("operate STORE IDENTITY STEP…".into());
     };
     let root = Path::new(root);
-    let no_passphrase = |_: &_| unreachable!("a plain identity");
-    let identity = read_identity_file(Path::new(identity), false, no_passphrase)?;
+    let identity = KeyFile::new(identity).identities()?;
     let store = Store::builder(root).identity(identity).open()?;
     for step in steps {
         let mut parts = step.split(':');
@@ -84,6 +84,12 @@ fn run(store: &Store, kind: &str, id: &Id, mark: Mark) -> Result<()> {
     say(&format!("begin {kind} {mark}\n"));
     match kind {
         "set" => store.set(id, &secret)?,
+        "try" => {
+            if store.set(id, &secret).is_err() {
+                say(&format!("failed {kind} {mark}\n"));
+                return Ok(());
+            }
+        }
         "create" => store.create(id, &secret)?,
         "remove" => store.remove(id)?,
         "update" => store.update(id, |current| {

@@ -8,11 +8,10 @@ use std::{
     error::Error,
     fs::{File, OpenOptions},
     io::Write,
-    path::Path,
     process::ExitCode,
 };
 
-use posixage::{Change, Error as StoreError, Id, Store, read_identity_file};
+use posixage::{Change, Error as StoreError, Id, KeyFile, Store};
 use posixage_tests::{
     chance::Chance,
     marked,
@@ -38,8 +37,7 @@ fn storm() -> Result<()> {
     let [root, identity, log, seed, count] = args.as_slice() else {
         return Err("storm STORE IDENTITY LOG SEED COUNT".into());
     };
-    let no_passphrase = |_: &_| unreachable!("a plain identity");
-    let identity = read_identity_file(Path::new(identity), false, no_passphrase)?;
+    let identity = KeyFile::new(identity).identities()?;
     let store = Store::builder(root).identity(identity).open()?;
     let log = OpenOptions::new().append(true).create(true).open(log)?;
     let seed: u64 = seed.parse()?;

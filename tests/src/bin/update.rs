@@ -8,11 +8,10 @@ use std::{
     env,
     error::Error,
     io::{self, Write},
-    path::Path,
     process::ExitCode,
 };
 
-use posixage::{Change, Id, Secret, Store, read_identity_file};
+use posixage::{Change, Id, KeyFile, Secret, Store};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -31,8 +30,7 @@ fn run() -> Result<()> {
     let [root, identity, id, what, argument] = args.as_slice() else {
         return Err("update STORE IDENTITY ID increment COUNT | hold VALUE".into());
     };
-    let no_passphrase = |_: &_| unreachable!("a plain identity");
-    let identity = read_identity_file(Path::new(identity), false, no_passphrase)?;
+    let identity = KeyFile::new(identity).identities()?;
     let store = Store::builder(root).identity(identity).open()?;
     let id: Id = id.parse()?;
     match what.as_str() {
