@@ -71,6 +71,8 @@ fn get(registry: &RegistryInfo<'_>) -> Result<CredentialResponse, Failure> {
         return Err(nothing_stored());
     }
     let id = entry_id(NAMESPACE, registry.index_url);
+    // A key that cannot be used is no reason not to ask the next provider.
+    keys::open_keyless(&settings)?.metadata(&id)?;
     let secret = keys::open_to_read(&settings)?.get(&id)?;
     let token = std::str::from_utf8(secret.expose())
         .map_err(|_| Failure::new(format!("secret {id}: not a token")).code(Code::Damaged))?;

@@ -322,6 +322,44 @@ fn a_password_that_is_there_is_not_written_again() {
 }
 
 #[test]
+fn what_is_there_already_is_stored_beside_others_who_read() {
+    let sandbox = Sandbox::new();
+    let login = |password| format!("protocol=https\nhost=h\nusername=zoe\npassword={password}\n");
+    store(&sandbox, login("p"));
+    let mut holder = sandbox
+        .posixage(["lock", "--shared", "--", "sh", "-c", "echo held; cat"])
+        .start();
+    holder.wait_for("held");
+    let now = |password| {
+        let helper = helper(&sandbox, "store", login(password));
+        helper.env("POSIXAGE_LOCK_TIMEOUT", "0").run()
+    };
+    now("p").succeeds_silently();
+    now("other").fails(6);
+    holder.write(b"done");
+    holder.wait().succeeds();
+}
+
+#[test]
+fn a_key_that_cannot_be_used_is_no_trouble_where_none_is_needed() {
+    let sandbox = Sandbox::new();
+    store(
+        &sandbox,
+        "protocol=https\nhost=h\nusername=zoe\npassword=p\n",
+    );
+    let broken = |operation, description: &str| {
+        let helper = helper(&sandbox, operation, description);
+        helper.env("POSIXAGE_IDENTITY", "/nowhere").run()
+    };
+    let other = broken("get", "protocol=https\nhost=other\n").succeeds_silently();
+    assert_eq!(other.out(), "");
+    broken("get", "protocol=https\nhost=h\n").fails(1);
+    broken("erase", "protocol=https\nhost=other\npassword=p\n").succeeds_silently();
+    broken("erase", "protocol=https\nhost=h\n").succeeds_silently();
+    assert_eq!(ids(&sandbox), "");
+}
+
+#[test]
 fn a_credential_that_is_no_password_is_for_a_git_that_knows_what_it_is() {
     let sandbox = Sandbox::new();
     let place = "protocol=https\nhost=example.com\n";
@@ -729,10 +767,21 @@ fn whoever_can_change_metadata_cannot_have_a_password_sent_elsewhere() {
     fs::write(directory.join("metadata.json"), thief).unwrap();
     let renamed: posixage::Id = "git/https/thief/zoe".parse().unwrap();
     for name in [id.directory_name(), renamed.directory_name()] {
-        fs::rename(&directory, sandbox.store().join(&name)).unwrap();
+        let place = sandbox.store().join(&name);
+        fs::rename(&directory, &place).unwrap();
         let output = helper(&sandbox, "get", "protocol=https\nhost=thief\n")
             .run()
             .fails(7);
         assert_no_secret(&output.says(["metadata"]));
     }
+    // Who types the password again puts it right.
+    let login = format!("protocol=https\nhost=bank\nusername=zoe\npassword={PASSWORD}\n");
+    fs::rename(
+        sandbox.store().join(renamed.directory_name()),
+        sandbox.store().join(id.directory_name()),
+    )
+    .unwrap();
+    store(&sandbox, login.as_str());
+    assert!(get(&sandbox, "protocol=https\nhost=bank\n").contains(PASSWORD));
+    assert_eq!(get(&sandbox, "protocol=https\nhost=thief\n"), "");
 }
