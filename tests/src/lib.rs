@@ -13,6 +13,7 @@ pub mod cargo_registry;
 pub mod chance;
 pub mod disk;
 pub mod every_call;
+pub mod git_credential;
 pub mod git_server;
 pub mod golden;
 pub mod http;
