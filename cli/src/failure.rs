@@ -71,13 +71,20 @@ impl Failure {
         }
     }
 
-    /// The error and the hint, each on a line.
+    /// The error and the hint, each on a line, for somebody else to show.
+    pub(crate) fn text(&self) -> String {
+        let hint = self.hint.iter().map(|hint| {
+            format!(
+                "
+hint: {hint}"
+            )
+        });
+        printable(&format!("{}{}", self.message, hint.collect::<String>()))
+    }
+
+    /// The same as this program says it.
     pub(crate) fn lines(&self) -> String {
-        let error = format!("posixage: {}", printable(&self.message));
-        match &self.hint {
-            Some(hint) => format!("{error}\nhint: {}", printable(hint)),
-            None => error,
-        }
+        format!("posixage: {}", self.text())
     }
 
     pub(crate) fn print(&self) {

@@ -2,6 +2,7 @@
 //! binary of that name calls it.
 
 mod args;
+mod cargo;
 mod commands;
 mod config;
 mod docker;
@@ -40,4 +41,11 @@ pub fn docker_credential_posixage() -> ExitCode {
 pub fn git_credential_posixage() -> ExitCode {
     process::begin();
     git::run(std::env::args_os().skip(1)).unwrap_or_else(|failure| failure.report())
+}
+
+/// `cargo-credential-posixage`, which keeps the tokens of registries for Cargo.
+#[must_use]
+pub fn cargo_credential_posixage() -> ExitCode {
+    process::begin();
+    cargo::run().unwrap_or_else(|failure| failure.report())
 }
