@@ -266,11 +266,15 @@ fn failed(subject: &Subject, operation: Operation, tampering: &[&str]) -> Survey
         subject.put(states[0]);
         let beside = subject.beside();
         let (output, trace) = run(subject, operation, mark, tampering, injection);
-        let judged = judge(subject, operation, states, &output, call, error).and_then(|state| {
+        let judged = judge(subject, states, &output, call, error).and_then(|state| {
             let written = written(subject, operation, beside?, state, states[1])?;
-            match operation {
-                Operation::Many => says_how_many(&output, written),
-                _ => Ok(()),
+            let all_or_none = match output.status.success() {
+                true => operation != Operation::Many || written == 3,
+                false => written == 0,
+            };
+            match all_or_none {
+                true => Ok(()),
+                false => Err(format!("{written} written: {}", output.err())),
             }
         });
         let judged = judged.and_then(|()| never_again(&trace, error));
@@ -323,33 +327,18 @@ fn is_injected(line: &str, call: &str) -> bool {
 
 fn judge(
     subject: &Subject,
-    operation: Operation,
     [before, after]: [State; 2],
     output: &Output,
     call: &str,
     error: &str,
 ) -> Result<State, String> {
     let succeeded = output.status.success();
-    let allowed = match (succeeded, operation) {
-        (true, _) => vec![after],
-        (false, Operation::Many) => vec![before, after],
-        // What failed did not happen: not the old value is an error that came too late.
-        (false, _) => vec![before],
-    };
-    let state = subject.survives(&allowed)?;
+    // What failed did not happen: not the old value is an error that came too late.
+    let state = subject.survives(&[if succeeded { after } else { before }])?;
     if !succeeded {
         is_explained(subject, output, call, error)?;
     }
     Ok(state)
-}
-
-/// An error of many says how many are written.
-fn says_how_many(output: &Output, written: usize) -> Result<(), String> {
-    let (ok, err) = (output.status.success(), output.err());
-    match (ok && written == 3) || err.contains(&format!("; {written} secrets before it")) {
-        true => Ok(()),
-        false => Err(format!("{written} written: {err}")),
-    }
 }
 
 /// The error names the step and the path, and was no reason to do the call again, or go on without.

@@ -27,7 +27,7 @@ fn an_update_in_which_a_call_fails_leaves_the_old_value() {
 }
 
 #[test]
-fn writing_many_in_which_a_call_fails_leaves_the_first_new_and_the_others_old() {
+fn writing_many_in_which_a_call_fails_leaves_the_old_values() {
     survives_failures(Operation::Many, &[]);
 }
 
