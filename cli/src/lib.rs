@@ -2,8 +2,10 @@
 //! binary of that name calls it.
 
 mod args;
+mod cargo;
 mod commands;
 mod config;
+mod docker;
 mod dotenv;
 mod entry_id;
 mod failure;
@@ -27,9 +29,23 @@ pub fn posixage() -> ExitCode {
     commands::run().unwrap_or_else(|failure| failure.report())
 }
 
+/// `docker-credential-posixage`, which keeps the credentials of Docker, Podman, Skopeo and Buildah.
+#[must_use]
+pub fn docker_credential_posixage() -> ExitCode {
+    process::begin();
+    docker::helper::run(std::env::args_os().skip(1))
+}
+
 /// `git-credential-posixage`, which keeps Git's credentials.
 #[must_use]
 pub fn git_credential_posixage() -> ExitCode {
     process::begin();
     git::run(std::env::args_os().skip(1)).unwrap_or_else(|failure| failure.report())
+}
+
+/// `cargo-credential-posixage`, which keeps the tokens of registries for Cargo.
+#[must_use]
+pub fn cargo_credential_posixage() -> ExitCode {
+    process::begin();
+    cargo::run().unwrap_or_else(|failure| failure.report())
 }

@@ -6,6 +6,7 @@ mod commit;
 mod config;
 mod directory;
 mod error;
+mod filter;
 mod finding;
 mod header;
 mod id;
@@ -15,11 +16,13 @@ mod key;
 mod key_file;
 mod keyring;
 mod metadata;
+mod parallel;
 mod password;
 mod pattern;
 mod private_file;
 mod rename;
 mod root;
+mod scrypt;
 mod secret;
 mod source;
 #[cfg_attr(not(feature = "ssh"), path = "no_ssh.rs")]
@@ -34,7 +37,7 @@ mod write;
 /// What wipes a text from memory, and hides it from `Debug`: a passphrase, a private key.
 pub use age::secrecy;
 pub use builder::Builder;
-pub use cipher::{DEFAULT_WORK_FACTOR, MAX_WORK_FACTOR};
+pub use cipher::DEFAULT_WORK_FACTOR;
 pub use config::Config;
 pub use error::{Attempt, Error};
 pub use finding::{Finding, Problem};
@@ -46,6 +49,7 @@ pub use password::Password;
 pub use pattern::{MAX_PATTERN_LEN, Pattern};
 /// The store's lock file, and how to wait for it.
 pub use posixage_lock as lock;
+pub use scrypt::MAX_WORK_FACTOR;
 pub use secret::{MAX_VALUE_LEN, Secret};
 pub use source::{KeyError, KeySource};
 pub use store::{Entry, Store};

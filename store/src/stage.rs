@@ -102,12 +102,26 @@ pub(crate) fn temporary_name(kind: &str) -> Result<String, Errno> {
 /// A directory of that name with its flock held; `None` if the name was taken, or if a sweep was
 /// faster than the flock.
 fn make_dir(root: &Root, name: &str) -> Result<Option<OwnedFd>, Error> {
-    let fails = |op| move |e: Errno| Error::io(op, root.path_of(name), e);
+    let fails = |(op, e): (_, Errno)| Error::io(op, root.path_of(name), e);
     match mkdirat(&root.dir, name, Mode::RWXU) {
         Ok(()) => {}
         Err(Errno::EXIST) => return Ok(None),
-        Err(e) => return Err(fails("make directory")(e)),
+        Err(e) => return Err(fails(("make directory", e))),
     }
+    match claim(root, name) {
+        // Some file systems say so of a directory that is open, too.
+        Err((_, Errno::NOENT | Errno::STALE)) => Ok(None),
+        Err(error) => {
+            tree::remove_or_leave(root, name);
+            Err(fails(error))
+        }
+        Ok(claimed) => Ok(claimed),
+    }
+}
+
+/// Opens a directory that was just made, and takes its flock; `None` if it is another's by then.
+fn claim(root: &Root, name: &str) -> Result<Option<OwnedFd>, (&'static str, Errno)> {
+    let fails = |op| move |e: Errno| (op, e);
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let open = || openat(&root.dir, name, flags, Mode::empty());
     let dir = match open() {
@@ -119,22 +133,15 @@ fn make_dir(root: &Root, name: &str) -> Result<Option<OwnedFd>, Error> {
         }
         opened => opened,
     };
-    let dir = match dir {
-        Ok(dir) => dir,
-        Err(Errno::NOENT) => return Ok(None),
-        Err(e) => return Err(fails("open")(e)),
-    };
+    let dir = dir.map_err(fails("open"))?;
     allow_owner(&dir, Mode::RWXU).map_err(fails("set the mode of"))?;
     if !try_flock(&dir).map_err(fails("flock"))? {
         return Ok(None);
     }
     // A sweep may have had the flock, and removed the directory, in between.
     let held = fstat(&dir).map_err(fails("stat"))?;
-    match statat(&root.dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(named) if (named.st_dev, named.st_ino) == (held.st_dev, held.st_ino) => Ok(Some(dir)),
-        Ok(_) | Err(Errno::NOENT) => Ok(None),
-        Err(e) => Err(fails("stat")(e)),
-    }
+    let named = statat(&root.dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(fails("stat"))?;
+    Ok(((named.st_dev, named.st_ino) == (held.st_dev, held.st_ino)).then_some(dir))
 }
 
 /// Makes the mode what it should be whatever the umask took away or an ACL added.

@@ -48,7 +48,8 @@ impl Case {
         case
     }
 
-    /// With 64 MiB of memory at the most: what a file claims to be must not decide that.
+    /// With 64 MiB of memory and a second of work at the most: what a file claims to be must not
+    /// decide that.
     fn posixage(&self, command: &[&str]) -> Program {
         let key = golden::key(&self.sandbox, "age-1.txt");
         self.sandbox
@@ -57,7 +58,7 @@ impl Case {
             .arg("-i")
             .arg(key)
             .args(command)
-            .behind(["prlimit", "--data=67108864", "--"])
+            .behind(["prlimit", "--data=67108864", "--cpu=1", "--"])
     }
 
     fn run(&self, command: &[&str]) -> Output {
@@ -383,7 +384,7 @@ fn key_files() {
             .posixage(["--store", &store, "-i"])
             .arg(&key)
             .args(["get", "a"]);
-        run.behind(["prlimit", "--data=67108864", "--"])
+        run.behind(["prlimit", "--data=67108864", "--cpu=1", "--"])
             .run()
             .fails(code)
             .says([says]);

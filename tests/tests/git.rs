@@ -2,7 +2,10 @@
 
 use std::{fs, path::PathBuf};
 
-use posixage_tests::{Output, Program, Sandbox, git_server::GitServer, tools, tree::Snapshot};
+use posixage_tests::{
+    Output, Program, Sandbox, git_credential::asks_nobody, git_server::GitServer, tools,
+    tree::Snapshot,
+};
 
 const FIRST: &str = "canary-of-the-first-password";
 const SECOND: &str = "canary-of-the-second-password";
@@ -33,11 +36,7 @@ impl Home {
 
     /// git, with nobody to ask.
     fn git(&self, args: &[&str]) -> Program {
-        self.sandbox
-            .client(tools::need("git", "git"))
-            .args(args)
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_TERMINAL_PROMPT", "0")
+        asks_nobody(&self.sandbox, &[]).args(args)
     }
 
     /// git, with somebody to ask, who answers with this.

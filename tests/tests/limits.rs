@@ -1,6 +1,6 @@
 //! Claim: where the system refuses files, threads or output, there is an error and no harm.
 
-use posixage_tests::{Program, Sandbox, shape, strace, tools};
+use posixage_tests::{Program, Sandbox, shape, strace, tools, tree::Snapshot};
 
 fn limited(program: Program, limit: &str) -> Program {
     let prlimit = tools::need("prlimit", "util-linux");
@@ -66,6 +66,31 @@ fn without_threads_it_works_or_says_why_not() {
         assert_eq!(sandbox.get("x"), b"old");
     }
     shape::assert_store(&sandbox.store(), ["x"]);
+}
+
+#[test]
+fn without_flock_nothing_is_read_or_written_and_the_error_says_so() {
+    // As a network file system without its lock server, and a kernel that knows none.
+    for error in ["EOPNOTSUPP", "ENOLCK", "ENOSYS"] {
+        let sandbox = Sandbox::new().initialised();
+        sandbox.set("x", "old");
+        let before = Snapshot::of(&sandbox.store());
+        for args in [
+            &["get", "x"][..],
+            &["list"],
+            &["set", "--force", "x=new"],
+            &["set", "y=new"],
+            &["rm", "x"],
+            &["verify"],
+        ] {
+            let none = format!("inject=flock:error={error}");
+            let (output, _) = strace::tampered(&sandbox, sandbox.posixage(args), &[none]);
+            output
+                .fails(1)
+                .says([&*sandbox.store().to_string_lossy(), "flock"]);
+            assert!(Snapshot::of(&sandbox.store()) == before, "{args:?}");
+        }
+    }
 }
 
 #[test]

@@ -118,21 +118,25 @@ impl Entry {
         )
     }
 
-    /// The credential in a secret of this id. It must be for the place that the metadata names:
-    /// otherwise somebody who cannot read a password could have Git send it to another host.
+    /// The credential in its secret.
     pub(super) fn open(&self, secret: &Secret) -> Result<Description, Failure> {
-        let damaged =
-            |why: &str| Failure::new(format!("secret {}: {why}", self.id)).code(Code::Damaged);
-        let credential = Description::parse(secret.expose())
-            .map_err(|_| damaged("its value is no credential of Git's"))?;
-        let is_here = PLACE.iter().all(|attribute| {
-            credential.get(*attribute).map(text).as_deref() == self.metadata.get(attribute.key())
-        });
-        match is_here {
-            true => Ok(credential),
-            false => Err(damaged("its metadata is not that of its value")
-                .hint("somebody has changed it; remove the secret and store it again")),
-        }
+        open(&self.id, &self.metadata, secret)
+    }
+}
+
+/// The credential in a secret, which must be for the place that the metadata names: otherwise
+/// somebody who cannot read a password could have Git send it to another host.
+pub(super) fn open(id: &Id, metadata: &Metadata, secret: &Secret) -> Result<Description, Failure> {
+    let damaged = |why: &str| Failure::new(format!("secret {id}: {why}")).code(Code::Damaged);
+    let credential = Description::parse(secret.expose())
+        .map_err(|_| damaged("its value is no credential of Git's"))?;
+    let is_here = PLACE.iter().all(|attribute| {
+        credential.get(*attribute).map(text).as_deref() == metadata.get(attribute.key())
+    });
+    match is_here {
+        true => Ok(credential),
+        false => Err(damaged("its metadata is not that of its value")
+            .hint("somebody has changed it; remove the secret and store it again")),
     }
 }
 

@@ -18,9 +18,13 @@ pub(super) fn run(settings: &Settings, request: &Description) -> Result<(), Fail
     if !keys::is_there(settings)? {
         return Ok(());
     }
+    // A key that cannot be used is no trouble where none is needed.
+    let (mut entries, unreadable) = entry::find(&keys::open_keyless(settings)?, request)?;
+    if entries.is_empty() {
+        return failure::all(unreadable);
+    }
     let store = keys::open_to_read(settings)?;
     let now = entry::now();
-    let (mut entries, unreadable) = entry::find(&store, request)?;
     entries.sort_by_cached_key(|entry| entry.rank(now));
     for entry in entries {
         let secret = match store.get(&entry.id) {

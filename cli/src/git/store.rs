@@ -1,6 +1,6 @@
 //! `store`: a credential that has just been of use.
 
-use posixage::{Change, Error};
+use posixage::{Change, Error, Id, Secret};
 
 use crate::{
     failure::Failure,
@@ -25,16 +25,18 @@ pub(super) fn run(settings: &Settings, credential: &Description) -> Result<(), F
         ));
     }
     let id = entry::id(credential);
-    let updated = keys::open_to_update(settings)?.update(&id, |secret| {
-        let before = secret.and_then(|secret| Description::parse(secret.expose()).ok());
-        let after = match &before {
-            // An older Git does not say when a password expires, nor how to renew it.
-            Some(before) if before.same_secret(credential) => before.updated(credential),
-            _ => credential.clone(),
-        };
-        Ok(match before {
-            Some(before) if before.same_values(&after) => Change::Keep,
-            _ => Change::Set(entry::secret(&after, entry::now())),
+    let store = keys::open_to_update(settings)?;
+    // So goes nearly every call: others may do the same meanwhile, and a store that is mounted
+    // read-only will do.
+    if let Ok(secret) = store.get(&id)
+        && renewed(&id, Some(&secret), credential).is_none()
+    {
+        return Ok(());
+    }
+    let updated = store.update(&id, |secret| {
+        Ok(match renewed(&id, secret, credential) {
+            Some(after) => Change::Set(entry::secret(&after, entry::now())),
+            None => Change::Keep,
         })
     });
     match updated {
@@ -44,5 +46,18 @@ pub(super) fn run(settings: &Settings, credential: &Description) -> Result<(), F
             Ok(keys::open_to_write(settings)?.set(&id, &secret)?)
         }
         updated => Ok(updated?),
+    }
+}
+
+/// What there is to write, if anything.
+fn renewed(id: &Id, secret: Option<&Secret>, credential: &Description) -> Option<Description> {
+    let open = |secret: &Secret| entry::open(id, secret.metadata()?, secret).ok();
+    match secret.and_then(open) {
+        // An older Git does not say when a password expires, nor how to renew it.
+        Some(before) if before.same_secret(credential) => {
+            let after = before.updated(credential);
+            (!after.same_values(&before)).then_some(after)
+        }
+        _ => Some(credential.clone()),
     }
 }

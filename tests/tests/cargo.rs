@@ -1,0 +1,296 @@
+//! Claim: `cargo login`, what reads the token, and `cargo logout` work with
+//! `cargo-credential-posixage`, and the token is nowhere in the clear.
+
+use std::fs;
+
+use posixage_tests::{
+    Output, Program, Sandbox, Terminal,
+    cargo_registry::{CargoRegistry, cargo_home},
+    golden,
+    tree::Snapshot,
+};
+
+const TOKEN: &str = "canary-of-the-token";
+
+const OURS: &str = "cargo-credential-posixage";
+
+/// A home, and a registry that takes the token.
+struct Home {
+    sandbox: Sandbox,
+    registry: CargoRegistry,
+}
+
+impl Home {
+    fn new() -> Self {
+        Self {
+            sandbox: Sandbox::new(),
+            registry: CargoRegistry::start(&[TOKEN]),
+        }
+    }
+
+    fn cargo(&self, args: &[&str]) -> Program {
+        let cargo = self.registry.cargo(&self.sandbox, &[OURS]);
+        cargo.args(args).args(["--registry", "test"])
+    }
+
+    fn login(&self, token: &str) -> Output {
+        self.cargo(&["login"]).input(format!("{token}\n")).run()
+    }
+
+    /// The id of the entry.
+    fn id(&self) -> String {
+        // sparse+http://HOST:PORT/index/
+        let index = self
+            .registry
+            .index()
+            .replace('+', "_2b")
+            .replace("//", "/_/");
+        format!("cargo/{}/_", index.trim_end_matches('/'))
+    }
+
+    fn ids(&self) -> String {
+        self.sandbox.run(["list"]).succeeds_silently().out()
+    }
+
+    #[track_caller]
+    fn assert_clean(&self) {
+        assert!(!Snapshot::of(&self.sandbox.home()).contains(TOKEN.as_bytes()));
+    }
+}
+
+#[track_caller]
+fn assert_silent(output: &Output) {
+    assert!(
+        !output.err().contains("canary") && !output.out().contains("canary"),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn login_commands_that_read_the_token_and_logout() {
+    let home = Home::new();
+    // Nothing stored: nothing sent, and cargo says what to do.
+    let owners = ["owner", "--list", "demo"];
+    let output = home.cargo(&owners).run();
+    assert!(!output.status.success(), "{output:?}");
+    output.says(["no token found"]);
+    assert!(
+        home.registry
+            .seen()
+            .iter()
+            .all(|(_, token)| token.is_none())
+    );
+    assert!(!home.sandbox.store().exists());
+
+    assert_silent(&home.login(TOKEN).succeeds());
+    assert_eq!(home.ids(), format!("{}\n", home.id()));
+    home.assert_clean();
+    let metadata = home
+        .sandbox
+        .run(["get", "--metadata", &home.id()])
+        .succeeds_silently()
+        .out();
+    let metadata: serde_json::Value = serde_json::from_str(&metadata).unwrap();
+    let expected = serde_json::json!({ "index_url": home.registry.index(), "name": "test" });
+    assert_eq!(metadata, expected);
+    assert_eq!(home.sandbox.get(&home.id()), TOKEN.as_bytes());
+
+    for (args, asked) in [
+        (&owners[..], "GET /api/v1/crates/demo/owners"),
+        (&["search", "demo"], "GET /api/v1/crates"),
+        (
+            &["yank", "demo@1.0.0"],
+            "DELETE /api/v1/crates/demo/1.0.0/yank",
+        ),
+        (&["info", "demo"], "GET /index/de/mo/demo"),
+    ] {
+        drop(home.registry.seen());
+        let output = home.cargo(args).run();
+        assert_silent(&output);
+        let seen = home.registry.seen();
+        let sent = (asked.to_owned(), Some(TOKEN.to_owned()));
+        assert!(seen.contains(&sent), "{args:?}: {seen:?}: {output:?}");
+        // `info` wants more than this registry has.
+        assert!(output.status.success() || args[0] == "info", "{output:?}");
+    }
+    home.assert_clean();
+
+    home.cargo(&["logout"]).run().succeeds();
+    assert_eq!(home.ids(), "");
+    assert!(!home.cargo(&owners).run().status.success());
+    // Once more: there is nothing, and cargo says so as it does without us.
+    let again = home.cargo(&["logout"]).run();
+    let plain = home.registry.cargo(&home.sandbox, &["cargo:token"]);
+    let plain = plain.args(["logout", "--registry", "test"]).run();
+    assert_eq!(again.status, plain.status, "{again:?}");
+}
+
+#[test]
+fn the_last_login_wins() {
+    let home = Home::new();
+    home.login("canary-of-an-old-token").succeeds();
+    home.login(TOKEN).succeeds();
+    home.cargo(&["search", "demo"]).run().succeeds();
+    assert_eq!(home.sandbox.get(&home.id()), TOKEN.as_bytes());
+}
+
+#[test]
+fn a_person_types_the_token_and_nobody_sees_it() {
+    let home = Home::new();
+    let mut terminal = Terminal::start(home.cargo(&["login"]));
+    terminal.answers("token", TOKEN);
+    let end = terminal.wait().exits(0);
+    assert!(!end.screen.contains("canary"), "{end:?}");
+    assert_eq!(home.sandbox.get(&home.id()), TOKEN.as_bytes());
+
+    let mut terminal = Terminal::start(home.cargo(&["login"]));
+    terminal.answers("token", "  ");
+    let end = terminal.wait();
+    assert!(
+        !end.status.success() && end.screen.contains("empty"),
+        "{end:?}"
+    );
+    assert_eq!(home.sandbox.get(&home.id()), TOKEN.as_bytes());
+}
+
+#[test]
+fn cargo_asks_the_next_provider_where_there_is_no_token_and_only_then() {
+    let home = Home::new();
+    let credentials = format!("[registries.test]\ntoken = \"{TOKEN}\"\n");
+    home.sandbox
+        .file(cargo_home().join("credentials.toml"), credentials);
+    // The later one comes first.
+    let both = |args: &[&str]| {
+        let cargo = home.registry.cargo(&home.sandbox, &["cargo:token", OURS]);
+        cargo.args(args).args(["--registry", "test"])
+    };
+    both(&["search", "demo"]).run().succeeds();
+    let login = both(&["login"]).input("canary-of-another\n").run();
+    login.succeeds();
+    let refused = both(&["search", "demo"]).run();
+    assert!(!refused.status.success(), "{refused:?}");
+    // One that cannot be read is no missing one.
+    fs::remove_file(home.sandbox.identity()).unwrap();
+    drop(home.registry.seen());
+    let unreadable = both(&["search", "demo"]).run();
+    assert!(!unreadable.status.success(), "{unreadable:?}");
+    assert_silent(&unreadable);
+    unreadable.says(["no key fits", &home.id(), "hint: "]);
+    assert!(
+        home.registry
+            .seen()
+            .iter()
+            .all(|(_, token)| token.is_none())
+    );
+    // To log out takes no key.
+    both(&["logout"]).run().succeeds();
+    both(&["search", "demo"]).run().succeeds();
+}
+
+#[test]
+fn what_is_wrong_is_shown_by_cargo_at_once() {
+    let home = Home::new();
+    home.login(TOKEN).succeeds();
+    let search = || home.cargo(&["search", "demo"]);
+    let fails = |cargo: Program, texts: &[&str]| {
+        let output = cargo.run();
+        assert_eq!(output.status.code(), Some(101), "{output:?}");
+        assert_silent(&output);
+        output.says(texts.iter().copied());
+    };
+    let stranger = golden::key(&home.sandbox, "age-stranger.txt");
+    fails(
+        search().env("POSIXAGE_IDENTITY", &stranger),
+        &["no key fits", "age-stranger.txt"],
+    );
+    fails(
+        search().env("POSIXAGE_STORE", "/nowhere"),
+        &["no store at /nowhere", "hint: "],
+    );
+    let mut holder = home
+        .sandbox
+        .posixage(["lock", "--", "sh", "-c", "echo held; cat"])
+        .start();
+    holder.wait_for("held");
+    let pid = holder.id().to_string();
+    for args in [&["search", "demo"][..], &["login"], &["logout"]] {
+        let cargo = home
+            .cargo(args)
+            .input("canary\n")
+            .env("POSIXAGE_LOCK_TIMEOUT", "100ms");
+        fails(cargo, &[&pid]);
+    }
+    holder.write(b"done");
+    holder.wait().succeeds();
+    search().run().succeeds();
+}
+
+/// The provider alone: the answer to one request.
+fn answer(sandbox: &Sandbox, request: serde_json::Value) -> serde_json::Value {
+    let mut request = request;
+    request["v"] = 1.into();
+    request["registry"] = serde_json::json!({ "index-url": "sparse+https://example.com/" });
+    let provider = sandbox.helper(OURS).arg("--cargo-plugin");
+    let output = provider.input(format!("{request}\n")).run().succeeds();
+    let out = output.out();
+    let (hello, answer) = out.split_once('\n').expect("two lines");
+    assert_eq!(hello, r#"{"v":[1]}"#);
+    serde_json::from_str(answer).expect("JSON")
+}
+
+#[test]
+fn the_protocol_word_for_word() {
+    let sandbox = Sandbox::new();
+    let get = serde_json::json!({ "kind": "get", "operation": "read" });
+    let not_found = serde_json::json!({ "Err": { "kind": "not-found" } });
+    let logout = serde_json::json!({ "kind": "logout" });
+    assert_eq!(answer(&sandbox, get.clone()), not_found);
+    assert_eq!(answer(&sandbox, logout.clone()), not_found);
+    assert!(!sandbox.store().exists());
+    let login = |token: &str| serde_json::json!({ "kind": "login", "token": token });
+    let logged_in = serde_json::json!({ "Ok": { "kind": "login" } });
+    assert_eq!(answer(&sandbox, login("tökên")), logged_in);
+    let publish = serde_json::json!({
+        "kind": "get", "operation": "publish", "name": "demo", "vers": "1.0.0", "cksum": "0",
+    });
+    let got = serde_json::json!({ "Ok": {
+        "kind": "get", "token": "tökên", "cache": "session", "operation_independent": true,
+    } });
+    for operation in [get.clone(), publish] {
+        assert_eq!(answer(&sandbox, operation), got);
+    }
+    assert_eq!(answer(&sandbox, login(""))["Err"]["kind"], "other");
+    // Nobody to ask: an error, and no empty token.
+    assert_eq!(
+        answer(&sandbox, serde_json::json!({ "kind": "login" }))["Err"]["kind"],
+        "other"
+    );
+    assert_eq!(answer(&sandbox, get.clone()), got);
+    let unknown = serde_json::json!({ "Err": { "kind": "operation-not-supported" } });
+    assert_eq!(
+        answer(&sandbox, serde_json::json!({ "kind": "future" })),
+        unknown
+    );
+    let logged_out = serde_json::json!({ "Ok": { "kind": "logout" } });
+    assert_eq!(answer(&sandbox, logout), logged_out);
+    assert_eq!(answer(&sandbox, get), not_found);
+}
+
+#[test]
+fn help_and_usage() {
+    let sandbox = Sandbox::new();
+    let provider = |args: &[&str]| sandbox.helper(OURS).args(args).run();
+    let help = provider(&["--help"]).succeeds_silently().out();
+    assert!(
+        help.starts_with("Usage: cargo-credential-posixage"),
+        "{help}"
+    );
+    let version = provider(&["--version"]).succeeds_silently().out();
+    assert!(
+        version.starts_with("cargo-credential-posixage 0."),
+        "{version}"
+    );
+    for args in [&[][..], &["get"]] {
+        provider(args).fails(2).says(["cargo", "hint: "]);
+    }
+}
