@@ -28,6 +28,7 @@ pub mod marked;
 pub mod namespace;
 pub mod operation;
 pub mod output;
+pub mod page;
 pub mod power_cut;
 pub mod process;
 pub mod registry;
