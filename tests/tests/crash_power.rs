@@ -112,6 +112,15 @@ fn an_update_survives_power_cuts() {
     operation_survives(Operation::Update, &[]);
 }
 
+/// There are many states of it. Those of the fallback differ little, and belong to the long form.
+#[test]
+fn many_writes_in_one_go_survive_power_cuts() {
+    operation_survives(Operation::Many, &[]);
+    if posixage_tests::long() {
+        operation_survives(Operation::Many, &[NO_EXCHANGE]);
+    }
+}
+
 #[test]
 fn a_creation_without_renameat2_survives_power_cuts() {
     operation_survives(Operation::Create, &[NO_EXCHANGE]);

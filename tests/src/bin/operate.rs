@@ -2,7 +2,8 @@
 //! what may have happened.
 //!
 //! `operate STORE IDENTITY STEP…`, a step being `set:ID:MARK`, `create:ID:MARK`, `update:ID:MARK`,
-//! `remove:ID`, `try:ID:MARK`, a set that may fail, or `naive:ID:MARK`, which makes the calls of the
+//! `remove:ID`, `many:ID:MARK`, which writes another before it in one go, `try:ID:MARK`,
+//! a set that may fail, or `naive:ID:MARK`, which makes the calls of the
 //! reference in their order. With
 //! `MARK..` in the place of the mark the step is repeated for ever, with marks that count up from
 //! there; `flip:ID:MARK..` creates and removes in turn, and `naive` keeps its mark, since what it writes
@@ -84,6 +85,10 @@ fn run(store: &Store, kind: &str, id: &Id, mark: Mark) -> Result<()> {
     say(&format!("begin {kind} {mark}\n"));
     match kind {
         "set" => store.set(id, &secret)?,
+        "many" => {
+            let ids = [format!("{id}/first").parse()?, id.clone()];
+            store.set_many(ids.map(|id| (id.clone(), marked::secret(&id, mark))))?;
+        }
         "try" => {
             if store.set(id, &secret).is_err() {
                 say(&format!("failed {kind} {mark}\n"));
