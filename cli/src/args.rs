@@ -73,6 +73,8 @@ pub(crate) enum Command {
     Lock(Lock),
     /// Take the lock from a process that stands still
     Unlock(Unlock),
+    /// Have docker keep its credentials in the store
+    Docker(Docker),
     /// Print a completion script for a shell
     Completions(Completions),
 }
@@ -195,6 +197,37 @@ pub(crate) struct Unlock {
     /// Watch the holder for 30 s, and take the lock from it if it has not moved
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Docker {
+    #[command(subcommand)]
+    pub(crate) command: DockerCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DockerCommand {
+    /// Set credsStore in docker's config.json, and move the passwords in it into the store
+    Setup(DockerSetup),
+    /// Tell where docker keeps its credentials, and whether that works
+    Status(DockerStatus),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DockerSetup {
+    /// Say what would be done, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Put everything back as it was, passwords in plaintext included
+    #[arg(long)]
+    pub(crate) undo: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DockerStatus {
+    /// Print an object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

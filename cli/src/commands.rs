@@ -1,6 +1,7 @@
 //! The commands, a file each: parse, call the library, print.
 
 mod completions;
+mod docker;
 mod get;
 mod init;
 mod list;
@@ -52,6 +53,7 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
         Command::Unlock(args) => unlock::run(&settings, &args)?,
         Command::Run(args) => return run::run(&settings, &args),
         Command::Lock(args) => return lock::run(&settings, &args),
+        Command::Docker(args) => docker::run(&settings, &args)?,
         Command::Completions(_) => {}
     }
     Ok(ExitCode::SUCCESS)

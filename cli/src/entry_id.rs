@@ -28,6 +28,14 @@ pub(crate) fn entry_id(namespace: &str, text: &str) -> Id {
         .expect("an escaped text has an id's alphabet and length")
 }
 
+/// The text whose id below `namespace` this is, as far as the id tells.
+pub(crate) fn entry_text(namespace: &str, id: &Id) -> Option<String> {
+    let rest = id.as_str().strip_prefix(namespace)?.strip_prefix('/')?;
+    let parts: Option<Vec<String>> = rest.split('/').map(unescape).collect();
+    let text = parts?.join("/");
+    (entry_id(namespace, &text) == *id).then_some(text)
+}
+
 fn escape(part: &str) -> String {
     if part.is_empty() {
         return "_".into();
@@ -46,42 +54,24 @@ fn escape(part: &str) -> String {
     escaped
 }
 
+fn unescape(part: &str) -> Option<String> {
+    if part == "_" {
+        return Some(String::new());
+    }
+    let mut pieces = part.split('_');
+    let mut bytes = pieces.next()?.as_bytes().to_vec();
+    for piece in pieces {
+        bytes.push(u8::from_str_radix(piece.get(..2)?, 16).ok()?);
+        bytes.extend_from_slice(&piece.as_bytes()[2..]);
+    }
+    String::from_utf8(bytes).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    /// The inverse, as far as an id is readable.
-    fn decode(id: &Id) -> Option<String> {
-        let (_, rest) = id.as_str().split_once('/')?;
-        if rest.starts_with("_sha256/") {
-            return None;
-        }
-        let unescape = |part: &str| {
-            let mut bytes = Vec::new();
-            let mut rest = part.as_bytes();
-            while let Some((&first, tail)) = rest.split_first() {
-                if first == b'_' {
-                    let digits = std::str::from_utf8(&tail[..2]).unwrap();
-                    bytes.push(u8::from_str_radix(digits, 16).unwrap());
-                    rest = &tail[2..];
-                } else {
-                    bytes.push(first);
-                    rest = tail;
-                }
-            }
-            String::from_utf8(bytes).unwrap()
-        };
-        let parts: Vec<String> = rest
-            .split('/')
-            .map(|part| match part {
-                "_" => String::new(),
-                part => unescape(part),
-            })
-            .collect();
-        Some(parts.join("/"))
-    }
 
     #[test]
     fn what_registries_are_called_stays_readable() {
@@ -143,9 +133,17 @@ mod tests {
         #[test]
         fn a_readable_id_decodes_to_its_url(url in "\\PC{0,60}|[a-z/_:%\\x00-\\x20]{0,80}") {
             let id = entry_id("docker", &url);
-            match decode(&id) {
+            match entry_text("docker", &id) {
                 Some(decoded) => prop_assert_eq!(decoded, url),
                 None => prop_assert!(url.len() > 60),
+            }
+        }
+
+        #[test]
+        fn any_other_id_decodes_to_nothing(id in "docker(/[a-z_0-9A-F]{1,6}){1,3}") {
+            let id: Id = id.parse().unwrap();
+            if let Some(url) = entry_text("docker", &id) {
+                prop_assert_eq!(entry_id("docker", &url), id);
             }
         }
 

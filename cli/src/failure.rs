@@ -71,18 +71,25 @@ impl Failure {
         }
     }
 
-    /// What and what to do about it, for somebody else to show.
+    /// The error and the hint, each on a line, for somebody else to show.
     pub(crate) fn text(&self) -> String {
-        let hint = self.hint.iter().map(|hint| format!("\nhint: {hint}"));
+        let hint = self.hint.iter().map(|hint| {
+            format!(
+                "
+hint: {hint}"
+            )
+        });
         printable(&format!("{}{}", self.message, hint.collect::<String>()))
+    }
+
+    /// The same as this program says it.
+    pub(crate) fn lines(&self) -> String {
+        format!("posixage: {}", self.text())
     }
 
     pub(crate) fn print(&self) {
         if !self.message.is_empty() {
-            say(format_args!("posixage: {}", printable(&self.message)));
-        }
-        if let Some(hint) = &self.hint {
-            say(format_args!("hint: {}", printable(hint)));
+            say(self.lines());
         }
     }
 

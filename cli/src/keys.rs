@@ -27,7 +27,13 @@ pub(crate) fn open_with(settings: &Settings, key: KeySource<Identity>) -> Result
 /// Opens the store to decrypt: every key named is tried, a password last.
 pub(crate) fn open_to_read(settings: &Settings) -> Result<Store, Failure> {
     let mut builder = builder(settings);
-    for source in identities(settings)? {
+    let identities = identities(settings)?;
+    if identities.is_empty() {
+        for key_type in [KeyType::Age, KeyType::Ssh] {
+            builder = builder.identity(no_identity(settings, key_type));
+        }
+    }
+    for source in identities {
         builder = builder.identity(source);
     }
     let password = password::configured(settings);
@@ -240,6 +246,20 @@ fn unlocked(
     paths.into_iter().map(read).collect()
 }
 
+/// Stands for the identity that nobody has: where one is needed the error says where it was looked
+/// for.
+fn no_identity(settings: &Settings, key_type: KeyType) -> KeySource<Identity> {
+    let default = settings.default_identity.as_ref();
+    let default = default.map_or("HOME is not set".into(), |path| {
+        format!("{} is not there", path.display())
+    });
+    KeySource::callback(key_type, "identity", move || {
+        Err(KeyError::Unavailable(format!(
+            "none named by -i, POSIXAGE_IDENTITY, $CREDENTIALS_DIRECTORY or config.toml, and {default}"
+        )))
+    })
+}
+
 fn named_identities(settings: &Settings) -> Result<Vec<KeySource<Identity>>, Failure> {
     settings
         .identities
@@ -256,7 +276,7 @@ fn read(
     passphrase: AskPassphrase,
 ) -> Result<KeySource<Identity>, Failure> {
     Ok(KeyFile::new(path)
-        .allow_insecure_permissions(settings.allow_insecure)
+        .allow_insecure_permissions(settings.allows_insecure(path))
         .passphrase(passphrase)
         .identities()?)
 }

@@ -5,6 +5,7 @@ mod args;
 mod cargo;
 mod commands;
 mod config;
+mod docker;
 mod dotenv;
 mod entry_id;
 mod failure;
@@ -26,6 +27,13 @@ use std::process::ExitCode;
 pub fn posixage() -> ExitCode {
     process::begin();
     commands::run().unwrap_or_else(|failure| failure.report())
+}
+
+/// `docker-credential-posixage`, which keeps the credentials of Docker, Podman, Skopeo and Buildah.
+#[must_use]
+pub fn docker_credential_posixage() -> ExitCode {
+    process::begin();
+    docker::helper::run(std::env::args_os().skip(1))
 }
 
 /// `git-credential-posixage`, which keeps Git's credentials.

@@ -29,10 +29,32 @@ pub(crate) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Res
 
 /// Writes a value as one line of JSON.
 pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let json = to_json(value);
     print(|out| {
-        let json = Zeroizing::new(serde_json::to_string(value)?);
-        writeln!(out, "{}", *Zeroizing::new(printable(&json)))
+        let text = std::str::from_utf8(&json).map_err(io::Error::other)?;
+        writeln!(out, "{}", *Zeroizing::new(printable(text)))
     })
+}
+
+/// A value as JSON, in memory that is wiped: measured first, since a buffer that grows leaves copies
+/// behind.
+pub(crate) fn to_json(value: &impl serde::Serialize) -> Zeroizing<Vec<u8>> {
+    struct Length(usize);
+    impl Write for Length {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut length = Length(0);
+    // Texts, numbers and maps with texts for keys: nothing of what is printed here has a way to fail.
+    let _ = serde_json::to_writer(&mut length, value);
+    let mut json = Zeroizing::new(Vec::with_capacity(length.0));
+    let _ = serde_json::to_writer(&mut *json, value);
+    json
 }
 
 /// The text with its control characters, line breaks apart, as JSON escapes: what others wrote, into

@@ -13,21 +13,29 @@ use crate::{config::PasswordCommand, failure::Failure, settings::Settings, termi
 /// The variable that may hold a password. Never handed on to a child.
 pub(crate) const VARIABLE: &str = "POSIXAGE_PASSWORD";
 
-/// A password from `--password-file`, the environment or `password-command`, if one is set. Not
+/// A password from `--password-file`, the environment, systemd or `password-command`, if one is set. Not
 /// fetched before it is needed.
 pub(crate) fn configured(settings: &Settings) -> Option<KeySource<Identity>> {
     if let Some(path) = &settings.password_file {
-        let name = format!("password in {}", path.display());
-        let file = KeyFile::new(path).allow_insecure_permissions(settings.allow_insecure);
-        return Some(KeySource::password(name, move || file.password()));
+        return Some(from_file(settings, path));
     }
     if env::var_os(VARIABLE).is_some() {
         let name = format!("password in {VARIABLE}");
         return Some(KeySource::password(name, from_variable));
     }
+    if let Some(path) = &settings.password_credential {
+        return Some(from_file(settings, path));
+    }
     let command = settings.password_command.clone()?;
     let name = "password from password-command";
     Some(KeySource::password(name, move || from_command(&command)))
+}
+
+fn from_file(settings: &Settings, path: &Path) -> KeySource<Identity> {
+    let file = KeyFile::new(path).allow_insecure_permissions(settings.allows_insecure(path));
+    KeySource::password(format!("password in {}", path.display()), move || {
+        file.password()
+    })
 }
 
 /// A password from a prompt, when one is needed.
@@ -39,8 +47,8 @@ pub(crate) fn prompted() -> KeySource<Identity> {
 pub(crate) fn ask(prompt: &str) -> Result<Password, KeyError> {
     if terminal::open().is_none() {
         return Err(KeyError::Unavailable(format!(
-            "no password: not in --password-file, POSIXAGE_PASSWORD_FILE, {VARIABLE} or \
-             password-command, and there is no terminal to ask on"
+            "no password: not in --password-file, POSIXAGE_PASSWORD_FILE, {VARIABLE}, \
+             $CREDENTIALS_DIRECTORY or password-command, and there is no terminal to ask on"
         )));
     }
     trimmed(&text(terminal::ask_hidden(prompt))?, "the prompt")

@@ -2,7 +2,8 @@
 //! default.
 
 use std::{
-    env,
+    env, fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -16,6 +17,11 @@ use crate::{
     output::say,
 };
 
+/// Where systemd puts what a service's `LoadCredential=` names, and the names that we look for.
+const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
+const IDENTITY_CREDENTIAL: &str = "posixage.identity";
+const PASSWORD_CREDENTIAL: &str = "posixage.password";
+
 const DEFAULT_LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
@@ -26,9 +32,12 @@ pub(crate) struct Settings {
     /// The identity that `init` makes, and that is used if no other is named.
     pub(crate) default_identity: Option<PathBuf>,
     pub(crate) password_file: Option<PathBuf>,
+    /// The password that systemd hands over.
+    pub(crate) password_credential: Option<PathBuf>,
     pub(crate) password_command: Option<PasswordCommand>,
     pub(crate) lock_wait: Wait,
     pub(crate) allow_insecure: bool,
+    credentials: Option<PathBuf>,
     pub(crate) quiet: bool,
 }
 
@@ -63,9 +72,15 @@ impl Settings {
                 named: false,
             },
         };
+        let credentials = path_from(CREDENTIALS_DIRECTORY);
+        let credential = |name: &str| {
+            let path = credentials.as_ref()?.join(name);
+            path.exists().then_some(path)
+        };
         let identities = [
             global.identities,
             paths_from("POSIXAGE_IDENTITY"),
+            credential(IDENTITY_CREDENTIAL).into_iter().collect(),
             config.identities,
         ]
         .into_iter()
@@ -83,12 +98,26 @@ impl Settings {
             password_file: global
                 .password_file
                 .or_else(|| path_from("POSIXAGE_PASSWORD_FILE")),
+            password_credential: credential(PASSWORD_CREDENTIAL),
             password_command: config.password_command,
             lock_wait,
             allow_insecure: global.allow_insecure_permissions
                 || insecure.is_some_and(|value| value == "1"),
+            credentials,
             quiet: global.quiet,
         })
+    }
+
+    /// Whether a key file is taken although others than its owner may read it: if somebody said so,
+    /// or if systemd handed it over. Such a file can be root's, with an entry for the service's user
+    /// in its access control list; in its mode that shows as a group that may read.
+    pub(crate) fn allows_insecure(&self, path: &Path) -> bool {
+        let is_handed_over = || {
+            let credentials = self.credentials.as_ref()?;
+            let mode = fs::metadata(path).ok()?.permissions().mode();
+            Some(path.starts_with(credentials) && mode & 0o037 == 0)
+        };
+        self.allow_insecure || is_handed_over().unwrap_or(false)
     }
 
     /// Says something that is neither a result nor an error.

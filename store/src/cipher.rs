@@ -12,16 +12,13 @@ use zeroize::Zeroizing;
 
 use crate::{
     key::{Identity, IdentityKind, KeyType, Recipient, RecipientKind},
+    scrypt,
     secret::MAX_VALUE_LEN,
     ssh,
 };
 
 /// The scrypt work factor (log2 of N) that is written unless told otherwise: age's own default.
 pub const DEFAULT_WORK_FACTOR: u8 = 18;
-
-/// The largest scrypt work factor that is read or written. Each step doubles time and memory: 22
-/// takes 4 GiB.
-pub const MAX_WORK_FACTOR: u8 = 22;
 
 /// The largest age file that can hold a value: the value, a tag for each 64 KiB, and a header.
 pub(crate) const MAX_CIPHERTEXT_LEN: usize = MAX_VALUE_LEN + MAX_VALUE_LEN / 4096 + (1 << 20);
@@ -47,6 +44,7 @@ pub(crate) fn encrypt(
         by_type.entry(recipient.key_type()).or_default().push(age);
     }
     let encrypt_one = |(key_type, recipients): (KeyType, Vec<Box<dyn age::Recipient>>)| {
+        let _share = (key_type == KeyType::Password).then(|| scrypt::Share::wait_for(work_factor));
         let recipients = recipients.iter().map(Box::as_ref);
         let mut file = Vec::with_capacity(value.len() + value.len() / 4096 + 1024);
         let mut writer = Encryptor::with_recipients(recipients)?.wrap_output(&mut file)?;
@@ -77,10 +75,7 @@ pub(crate) fn decrypt_scrypt<R: Read>(
     passphrase: SecretString,
     capacity: usize,
 ) -> Result<Zeroizing<Vec<u8>>, DecryptError> {
-    let mut identity = age::scrypt::Identity::new(passphrase);
-    // The crate's own limit follows a timing: a slow machine would refuse the default.
-    identity.set_max_work_factor(MAX_WORK_FACTOR);
-    decrypt_with(decryptor, &identity, capacity)
+    decrypt_with(decryptor, &scrypt::Identity::new(passphrase), capacity)
 }
 
 /// `capacity`, the length of the ciphertext, is more than the value takes: a buffer that grows

@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    cipher::{DEFAULT_WORK_FACTOR, MAX_WORK_FACTOR},
+    cipher::DEFAULT_WORK_FACTOR,
     error::Error,
     key::{KeyType, Recipient},
     root::{ReadError, Root},
+    scrypt::MAX_WORK_FACTOR,
 };
 
 /// The name of the file in the root.

@@ -24,12 +24,26 @@ pub(crate) struct Sealed {
 }
 
 impl Sealed {
-    /// Reads the files of `id`. The caller holds the lock.
+    /// Reads all the files of `id`. The caller holds the lock.
     pub(crate) fn read(root: &Root, id: &Id) -> Result<Self, Error> {
+        let sealed = Self::read_for(root, id, KeyType::ALL)?;
+        if sealed.ciphertexts.is_empty() {
+            let error = ReadError::Bad("holds no ciphertext".into());
+            return Err(damage(root, id, None, error));
+        }
+        Ok(sealed)
+    }
+
+    /// Reads the metadata of `id` and its copies for these types of key. The caller holds the lock.
+    pub(crate) fn read_for(
+        root: &Root,
+        id: &Id,
+        key_types: impl IntoIterator<Item = KeyType>,
+    ) -> Result<Self, Error> {
         let dir = open(root, id)?;
         let metadata = metadata_in(root, &dir, id)?;
         let mut ciphertexts = Vec::with_capacity(1);
-        for key_type in KeyType::ALL {
+        for key_type in key_types {
             match root.read_file(&dir, key_type.file_name(), MAX_CIPHERTEXT_LEN) {
                 Ok(None) => {}
                 Ok(Some(bytes)) => ciphertexts.push((key_type, Ok(bytes))),
@@ -37,14 +51,21 @@ impl Sealed {
                 Err(error) => return Err(damage(root, id, Some(key_type.file_name()), error)),
             }
         }
-        if ciphertexts.is_empty() {
-            let error = ReadError::Bad("holds no ciphertext".into());
-            return Err(damage(root, id, None, error));
-        }
         Ok(Self {
             metadata,
             ciphertexts,
         })
+    }
+
+    /// How many bytes the copies have.
+    pub(crate) fn len(&self) -> usize {
+        let len = |(_, file): &(_, Result<Vec<u8>, String>)| file.as_ref().map_or(0, Vec::len);
+        self.ciphertexts.iter().map(len).sum()
+    }
+
+    /// What there are copies for.
+    pub(crate) fn key_types(&self) -> Vec<KeyType> {
+        self.ciphertexts.iter().map(|(t, _)| *t).collect()
     }
 }
 

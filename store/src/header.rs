@@ -1,10 +1,11 @@
 //! What the header of an age file tells without a key.
 
 use crate::{
-    cipher::{self, MAX_WORK_FACTOR},
+    cipher,
     config::Config,
     finding::Problem,
     key::{KeyType, Recipient},
+    scrypt::MAX_WORK_FACTOR,
 };
 
 /// Whether a ciphertext is an age file for its type of key, with work that we would do, encrypted to

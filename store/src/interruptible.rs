@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::{
     fs::{self, Dir, FlockOperation, Mode, OFlags},
-    io::{Errno, retry_on_intr},
+    io::{self, Errno, retry_on_intr},
 };
 
 pub(crate) fn openat(
@@ -20,14 +20,21 @@ pub(crate) fn openat(
     retry_on_intr(|| fs::openat(&dir, name, flags, mode))
 }
 
+/// Returns how many bytes there were; 0 at the end of the file.
+pub(crate) fn read(file: impl AsFd, buffer: &mut [u8]) -> Result<usize, Errno> {
+    retry_on_intr(|| io::read(&file, &mut *buffer))
+}
+
 /// Not made again after any other error: the kernel reports a lost page once, and a second call
 /// would call it written.
 pub(crate) fn fsync(file: impl AsFd) -> Result<(), Errno> {
     retry_on_intr(|| fs::fsync(&file))
 }
 
+/// From the beginning, whatever else the descriptor is used for, and if it can only be searched.
 pub(crate) fn read_dir(dir: impl AsFd) -> Result<Dir, Errno> {
-    retry_on_intr(|| Dir::read_from(&dir))
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    openat(dir, c".", flags, Mode::empty()).and_then(Dir::new)
 }
 
 /// `false` if somebody else has the flock.

@@ -10,6 +10,7 @@ use crate::{
     id::Id,
     key::{Identity, KeyType, Recipient},
     root::Root,
+    scrypt,
     source::KeySource,
 };
 
@@ -28,6 +29,12 @@ pub(crate) struct Keyring {
 }
 
 impl Keyring {
+    /// The types of key that there are, each once.
+    pub(crate) fn key_types(&self) -> impl Iterator<Item = KeyType> {
+        let has = |wanted: &KeyType| self.identities.iter().any(|s| s.key_type() == *wanted);
+        KeyType::ALL.into_iter().filter(has)
+    }
+
     /// The value in `sealed`, by the first identity that fits. A key type that the secret lacks is
     /// passed over, as is an identity that cannot be had or does not fit. `only` leaves out the
     /// copies for other types of key.
@@ -102,7 +109,7 @@ impl Keyring {
             },
             None => Error::NoKeyFits {
                 id: id.clone(),
-                has: sealed.ciphertexts.iter().map(|(t, _)| *t).collect(),
+                has: sealed.key_types(),
                 attempts,
             },
         })
@@ -140,9 +147,11 @@ fn damage(error: &DecryptError) -> String {
     match error {
         DecryptError::ExcessiveWork { required, .. } => format!(
             "asks for scrypt work factor {required}; the limit is {}",
-            cipher::MAX_WORK_FACTOR
+            scrypt::MAX_WORK_FACTOR
         ),
-        DecryptError::UnknownFormat => "is of an unknown age version".into(),
+        DecryptError::UnknownFormat => {
+            "is of an unknown age version, or its header is damaged".into()
+        }
         DecryptError::InvalidHeader => "is not an age file, or its header is damaged".into(),
         DecryptError::InvalidMac => "has a damaged header".into(),
         DecryptError::Io(_) => "is truncated or altered".into(),

@@ -30,6 +30,8 @@ pub(crate) struct Stage<'r> {
     root: &'r Root,
     name: String,
     dir: OwnedFd,
+    /// Written and not yet brought to disk.
+    files: Vec<(&'static str, File)>,
     remove: bool,
 }
 
@@ -43,6 +45,7 @@ impl<'r> Stage<'r> {
                     root,
                     name,
                     dir,
+                    files: Vec::with_capacity(2),
                     remove: true,
                 });
             }
@@ -54,23 +57,31 @@ impl<'r> Stage<'r> {
         &self.name
     }
 
-    /// Writes a file whose content is on disk when this returns.
-    pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<(), Error> {
-        let fails = |op| move |e: io::Error| Error::io(op, self.path_of(name), e);
+    /// Writes a file. It is not on disk before [`sync`](Self::sync).
+    pub(crate) fn write(&mut self, name: &'static str, content: &[u8]) -> Result<(), Error> {
+        let fails = |op| move |path, e: io::Error| Error::io(op, path, e);
+        let path = || self.path_of(name);
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
-        let file = openat(&self.dir, name, flags, mode).map_err(|e| fails("create")(e.into()))?;
-        allow_owner(&file, mode).map_err(|e| fails("set the mode of")(e.into()))?;
+        let file =
+            openat(&self.dir, name, flags, mode).map_err(|e| fails("create")(path(), e.into()))?;
+        allow_owner(&file, mode).map_err(|e| fails("set the mode of")(path(), e.into()))?;
         let mut file = File::from(file);
-        file.write_all(content).map_err(fails("write"))?;
-        // A failed fsync is not retried: the kernel reports a lost page once, and a second call
-        // would call it written.
-        file.sync_all().map_err(fails("fsync"))
+        file.write_all(content)
+            .map_err(|e| fails("write")(path(), e))?;
+        self.files.push((name, file));
+        Ok(())
     }
 
-    /// Writes the directory to disk: without it a power cut may leave a secret without its files.
+    /// Brings everything to disk: the files by the descriptors that wrote them, which are told of
+    /// every page that was lost, and the directory, or a power cut may leave it without them.
     pub(crate) fn sync(&self) -> Result<(), Error> {
+        // A failed fsync is not retried: the kernel reports a lost page once, and a second call
+        // would call it written.
+        for (name, file) in &self.files {
+            fsync(file).map_err(|e| Error::io("fsync", self.path_of(name), e))?;
+        }
         fsync(&self.dir).map_err(|e| Error::io("fsync", self.root.path_of(&self.name), e))
     }
 
@@ -102,12 +113,26 @@ pub(crate) fn temporary_name(kind: &str) -> Result<String, Errno> {
 /// A directory of that name with its flock held; `None` if the name was taken, or if a sweep was
 /// faster than the flock.
 fn make_dir(root: &Root, name: &str) -> Result<Option<OwnedFd>, Error> {
-    let fails = |op| move |e: Errno| Error::io(op, root.path_of(name), e);
+    let fails = |(op, e): (_, Errno)| Error::io(op, root.path_of(name), e);
     match mkdirat(&root.dir, name, Mode::RWXU) {
         Ok(()) => {}
         Err(Errno::EXIST) => return Ok(None),
-        Err(e) => return Err(fails("make directory")(e)),
+        Err(e) => return Err(fails(("make directory", e))),
     }
+    match claim(root, name) {
+        // Some file systems say so of a directory that is open, too.
+        Err((_, Errno::NOENT | Errno::STALE)) => Ok(None),
+        Err(error) => {
+            tree::remove_or_leave(root, name);
+            Err(fails(error))
+        }
+        Ok(claimed) => Ok(claimed),
+    }
+}
+
+/// Opens a directory that was just made, and takes its flock; `None` if it is another's by then.
+fn claim(root: &Root, name: &str) -> Result<Option<OwnedFd>, (&'static str, Errno)> {
+    let fails = |op| move |e: Errno| (op, e);
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let open = || openat(&root.dir, name, flags, Mode::empty());
     let dir = match open() {
@@ -119,22 +144,15 @@ fn make_dir(root: &Root, name: &str) -> Result<Option<OwnedFd>, Error> {
         }
         opened => opened,
     };
-    let dir = match dir {
-        Ok(dir) => dir,
-        Err(Errno::NOENT) => return Ok(None),
-        Err(e) => return Err(fails("open")(e)),
-    };
+    let dir = dir.map_err(fails("open"))?;
     allow_owner(&dir, Mode::RWXU).map_err(fails("set the mode of"))?;
     if !try_flock(&dir).map_err(fails("flock"))? {
         return Ok(None);
     }
     // A sweep may have had the flock, and removed the directory, in between.
     let held = fstat(&dir).map_err(fails("stat"))?;
-    match statat(&root.dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(named) if (named.st_dev, named.st_ino) == (held.st_dev, held.st_ino) => Ok(Some(dir)),
-        Ok(_) | Err(Errno::NOENT) => Ok(None),
-        Err(e) => Err(fails("stat")(e)),
-    }
+    let named = statat(&root.dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(fails("stat"))?;
+    Ok(((named.st_dev, named.st_ino) == (held.st_dev, held.st_ino)).then_some(dir))
 }
 
 /// Makes the mode what it should be whatever the umask took away or an ACL added.

@@ -18,6 +18,7 @@ use crate::{
     key::Recipient,
     keyring::{Fetch, Keyring},
     metadata::Metadata,
+    parallel::{cores, in_order},
     pattern::Pattern,
     root::Root,
     secret::Secret,
@@ -49,7 +50,10 @@ pub(crate) struct Inner {
 
 /// How many entries a listing reads under one lock: at most so many times 1 MiB are in memory, and
 /// the lock costs little.
-const BATCH: usize = 64;
+const BATCH: usize = 128;
+
+/// How many of them each core reads before the next lot.
+const RUN: usize = 32;
 
 /// An id and what may be known of its secret without decrypting it.
 #[derive(Debug)]
@@ -141,13 +145,32 @@ impl Store {
     /// [`Error::Damaged`] and [`Error::InsecurePermissions`] of its files; [`Error::Lock`] and
     /// [`Error::Io`].
     pub fn get(&self, id: &Id) -> Result<Secret, Error> {
-        let sealed = self.sealed(id)?;
-        let value = self
+        let sealed = {
+            let _shared = self.acquire(Mode::Shared)?;
+            Sealed::read_for(&self.inner.root, id, self.inner.keyring.key_types())?
+        };
+        self.unseal(id, sealed)
+    }
+
+    /// Decrypts what was read for the keys that there are. The caller does not hold the lock.
+    pub(crate) fn unseal(&self, id: &Id, sealed: Sealed) -> Result<Secret, Error> {
+        let opened = self
             .inner
             .keyring
-            .open(&self.inner.root, id, &sealed, None, Fetch::Allowed)?;
-        tracing::debug!(%id, "decrypted");
-        Ok(Secret::from(value).with_metadata(sealed.metadata))
+            .open(&self.inner.root, id, &sealed, None, Fetch::Allowed);
+        match opened {
+            Ok(value) => {
+                tracing::debug!(%id, "decrypted");
+                Ok(Secret::from(value).with_metadata(sealed.metadata))
+            }
+            // Whoever has no key that fits wants to know which would.
+            Err(Error::NoKeyFits { id, attempts, .. }) => Err(Error::NoKeyFits {
+                has: self.sealed(&id)?.key_types(),
+                id,
+                attempts,
+            }),
+            Err(error) => Err(error),
+        }
     }
 
     /// The metadata of the secret `id`; `None` if it has none. Decrypts nothing and needs no key.
@@ -162,7 +185,7 @@ impl Store {
 
     /// The secrets that match `pattern`, sorted by id, with their metadata. Decrypts nothing.
     ///
-    /// All ids are in memory, their metadata is read as the iterator goes on, 64 secrets under
+    /// All ids are in memory, their metadata is read as the iterator goes on, 128 secrets under
     /// one shared lock; nothing is locked between two steps. So each secret is as it is when its turn
     /// comes: one removed in the meantime is passed over.
     ///
@@ -176,7 +199,10 @@ impl Store {
         let (first, mut rest) = {
             let _shared = self.acquire(Mode::Shared)?;
             let mut ids = self.ids(pattern)?.into_iter();
-            (self.entries(ids.by_ref().take(BATCH)), ids)
+            (
+                self.entries(&ids.by_ref().take(BATCH).collect::<Vec<_>>()),
+                ids,
+            )
         };
         let mut store = self.clone();
         let mut batch = first.into_iter();
@@ -189,7 +215,7 @@ impl Store {
                 match store.acquire(Mode::Shared) {
                     Ok(_shared) => {
                         let ids = std::iter::once(id).chain(rest.by_ref().take(BATCH - 1));
-                        batch = store.entries(ids).into_iter();
+                        batch = store.entries(&ids.collect::<Vec<_>>()).into_iter();
                     }
                     Err(error) => {
                         store = store.with_lock_wait(Wait::Try);
@@ -202,13 +228,18 @@ impl Store {
     }
 
     /// Reads the metadata of each. The caller holds the lock.
-    fn entries(&self, ids: impl Iterator<Item = Id>) -> Vec<Entry> {
-        let entry = |id: Id| match read_metadata(&self.inner.root, &id) {
+    fn entries(&self, ids: &[Id]) -> Vec<Entry> {
+        let entry = |id: &Id| match read_metadata(&self.inner.root, id) {
             // Somebody who does not take the lock has just removed it.
             Err(Error::NotFound { .. }) => None,
-            metadata => Some(Entry { metadata, id }),
+            metadata => Some(Entry {
+                metadata,
+                id: id.clone(),
+            }),
         };
-        ids.filter_map(entry).collect()
+        in_order(ids, RUN, cores(), |run| {
+            run.iter().filter_map(entry).collect()
+        })
     }
 
     /// How many secrets there are, by the names of their directories. Takes no lock, so that it
@@ -218,29 +249,6 @@ impl Store {
     /// [`Error::Io`].
     pub fn count(&self) -> Result<usize, Error> {
         Ok(self.all_ids()?.len())
-    }
-
-    /// Decrypts the secrets that match `pattern`, one at each step of the iterator, sorted by id.
-    ///
-    /// One that cannot be decrypted is an error at its place; it does not hide the others. Each is
-    /// as it is when its turn comes: one removed in the meantime is passed over. A pattern that
-    /// matches nothing gives nothing.
-    ///
-    /// # Errors
-    /// Those of the lock and of listing the directory; of a secret, those of [`get`](Self::get).
-    pub fn filter(
-        &self,
-        pattern: &Pattern,
-    ) -> Result<impl Iterator<Item = (Id, Result<Secret, Error>)>, Error> {
-        let ids = {
-            let _shared = self.acquire(Mode::Shared)?;
-            self.ids(pattern)?
-        };
-        let get = |id: Id| match self.get(&id) {
-            Err(Error::NotFound { .. }) => None,
-            secret => Some((id, secret)),
-        };
-        Ok(ids.into_iter().filter_map(get))
     }
 
     /// Takes the store's lock, for a backup or a script: shared keeps writers out, exclusive
@@ -283,7 +291,7 @@ impl Store {
 
     /// The ids that match, sorted; a pattern without wildcard is taken at its word. The caller holds
     /// the lock.
-    fn ids(&self, pattern: &Pattern) -> Result<Vec<Id>, Error> {
+    pub(crate) fn ids(&self, pattern: &Pattern) -> Result<Vec<Id>, Error> {
         if let Some(id) = pattern.as_id() {
             return Ok(vec![id]);
         }

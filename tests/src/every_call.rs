@@ -1,14 +1,27 @@
 //! Something bad at every system call of an operation, in turn.
 
+use std::collections::BTreeMap;
+
 use crate::{
     Output,
     marked::Mark,
     operation::Operation,
     strace,
     subject::{State, Subject},
+    tree::Snapshot,
 };
 
-const SIGKILL: i32 = 9;
+/// A signal that ends a process: its name and its number.
+pub type Deadly = (&'static str, i32);
+
+/// Comes before the call.
+const KILL: Deadly = ("KILL", 9);
+
+/// Comes after the call, as Ctrl-C does.
+pub const INT: Deadly = ("INT", 2);
+
+/// The same, as a service manager sends it.
+pub const TERM: Deadly = ("TERM", 15);
 
 /// What the deaths before every call of an operation left.
 #[derive(Debug, Default)]
@@ -30,8 +43,16 @@ pub struct Deaths {
 /// # Panics
 /// It does not; or there were few deaths, or none on one side of the commit.
 pub fn survives_kills(operation: Operation, tampering: &[&str]) -> Deaths {
-    let deaths = killed(&Subject::new(), operation, tampering);
-    eprintln!("{operation:?}: {deaths:?}");
+    survives_signals(operation, KILL, tampering)
+}
+
+/// The same by another signal.
+///
+/// # Panics
+/// As [`survives_kills`].
+pub fn survives_signals(operation: Operation, signal: Deadly, tampering: &[&str]) -> Deaths {
+    let deaths = killed(&Subject::new(), operation, signal, tampering);
+    eprintln!("{operation:?}, SIG{}: {deaths:?}", signal.0);
     assert!(
         deaths.count > 50 && deaths.before > 0 && deaths.after > 0,
         "{deaths:?} are not all of them"
@@ -39,7 +60,12 @@ pub fn survives_kills(operation: Operation, tampering: &[&str]) -> Deaths {
     deaths
 }
 
-fn killed(subject: &Subject, operation: Operation, tampering: &[&str]) -> Deaths {
+fn killed(
+    subject: &Subject,
+    operation: Operation,
+    (signal, number): Deadly,
+    tampering: &[&str],
+) -> Deaths {
     let mut mark = 2;
     subject.put(operation.before(mark));
     let store = subject.store().display().to_string();
@@ -65,14 +91,11 @@ fn killed(subject: &Subject, operation: Operation, tampering: &[&str]) -> Deaths
                 operation,
                 mark,
                 tampering,
-                &format!("{call}:signal=KILL:when={nth}"),
+                &format!("{call}:signal={signal}:when={nth}"),
             )
             .0;
             let undisturbed = output.status.success();
-            assert!(
-                undisturbed || output.signal() == Some(SIGKILL),
-                "{output:?}"
-            );
+            assert!(undisturbed || output.signal() == Some(number), "{output:?}");
             let set_aside = is_set_aside(subject);
             let allowed = match undisturbed {
                 true => vec![after],
@@ -159,21 +182,81 @@ const HARMLESS: [&str; 2] = ["close", "clone3"];
 /// # Panics
 /// Something else happens, or there were few failures.
 pub fn survives_failures(operation: Operation, tampering: &[&str]) {
-    let (troubles, failures) = failed(&Subject::new(), operation, tampering);
-    eprintln!("{operation:?}: {failures} failures");
-    assert!(troubles.is_empty(), "{troubles:#?}");
-    assert!(failures > 50, "{failures} failures are not all of them");
+    failed(&Subject::new(), operation, tampering).assert(&format!("{operation:?}"));
 }
 
-/// What did not hold, and how many failures there were.
-fn failed(subject: &Subject, operation: Operation, tampering: &[&str]) -> (Vec<String>, usize) {
+/// The same for a command that reads: it says what it says undisturbed, and succeeds; or it fails
+/// with an error that names the step and the path. It never says that something is not there, and
+/// changes nothing.
+///
+/// # Panics
+/// Something else happens, or there were few failures.
+pub fn reads_through_failures(args: &[&str]) {
+    let subject = Subject::new();
+    subject.put(Some(1));
+    let sandbox = subject.sandbox();
+    let store = subject.store().display().to_string();
+    let undisturbed = sandbox.run(args).succeeds_silently();
+    let before = Snapshot::of(&subject.store());
+    let census = strace::census(sandbox, sandbox.posixage(args), &[], &store);
+    let survey = in_turn(&census, &[], |call, error, injection| {
+        let expressions = [format!("inject={injection}")];
+        let (output, trace) = strace::tampered(sandbox, sandbox.posixage(args), &expressions);
+        let judged = match output.status.success() {
+            true if output.stdout == undisturbed.stdout => Ok(()),
+            true => Err(format!("says {:?}", output.out())),
+            false => is_explained(&subject, &output, call, error),
+        };
+        let judged = judged.and_then(|()| match Snapshot::of(&subject.store()) == before {
+            true => Ok(()),
+            false => Err("changed the store".into()),
+        });
+        (judged, trace)
+    });
+    survey.assert(&format!("{args:?}"));
+}
+
+impl Survey {
+    fn assert(&self, what: &str) {
+        let Self { troubles, failures } = self;
+        eprintln!("{what}: {failures} failures");
+        assert!(troubles.is_empty(), "{what}: {troubles:#?}");
+        assert!(*failures > 50, "{failures} failures are not all of them");
+    }
+}
+
+fn failed(subject: &Subject, operation: Operation, tampering: &[&str]) -> Survey {
     let mut mark = 2;
     subject.put(operation.before(mark));
     let store = subject.store().display().to_string();
     let program = operation.program(subject, mark);
     let census = strace::census(subject.sandbox(), program, tampering, &store);
-    let mut failures = 0;
-    let mut troubles = Vec::new();
+    in_turn(&census, tampering, |call, error, injection| {
+        mark += 2;
+        let states = [operation.before(mark), operation.after(mark)];
+        subject.put(states[0]);
+        let (output, trace) = run(subject, operation, mark, tampering, injection);
+        let judged = judge(subject, states, &output, call, error);
+        let judged = judged.and_then(|()| never_again(&trace, error));
+        (judged, trace)
+    })
+}
+
+/// What did not hold, and how many failures there were.
+#[derive(Default)]
+struct Survey {
+    troubles: Vec<String>,
+    failures: usize,
+}
+
+/// Lets each call fail in each way that it can, from where the program first names the store, until
+/// there are no more. `attempt` runs it with that failure and judges what came of it.
+fn in_turn(
+    census: &BTreeMap<String, usize>,
+    tampering: &[&str],
+    mut attempt: impl FnMut(&str, &str, &str) -> (Result<(), String>, String),
+) -> Survey {
+    let mut survey = Survey::default();
     for (call, errors) in FAILURES {
         let Some(before_the_store) = census.get(call) else {
             continue;
@@ -183,27 +266,19 @@ fn failed(subject: &Subject, operation: Operation, tampering: &[&str]) -> (Vec<S
         }
         for error in errors {
             for nth in before_the_store + 1.. {
-                mark += 2;
-                let states = [operation.before(mark), operation.after(mark)];
-                subject.put(states[0]);
                 let injection = format!("{call}:error={error}:when={nth}");
-                let (output, trace) = run(subject, operation, mark, tampering, &injection);
+                let (judged, trace) = attempt(call, error, &injection);
                 if !trace.lines().any(|line| is_injected(line, call)) {
-                    // Not reached: there are fewer.
                     break;
                 }
-                failures += 1;
-                let judged = judge(subject, states, &output, call, error)
-                    .and_then(|()| never_again(&trace, error));
+                survey.failures += 1;
                 if let Err(trouble) = judged {
-                    troubles.push(format!(
-                        "{operation:?}: {call} {nth} fails with {error}: {trouble}"
-                    ));
+                    survey.troubles.push(format!("{injection}: {trouble}"));
                 }
             }
         }
     }
-    (troubles, failures)
+    survey
 }
 
 fn is_injected(line: &str, call: &str) -> bool {
@@ -223,12 +298,17 @@ fn judge(
     if succeeded {
         return Ok(());
     }
+    is_explained(subject, output, call, error)
+}
+
+/// The error names the step and the path, and was no reason to do the call again, or go on without.
+fn is_explained(subject: &Subject, output: &Output, call: &str, error: &str) -> Result<(), String> {
     if error == "EINTR" || HARMLESS.contains(&call) {
         return Err(format!("gives up: {}", output.err()));
     }
     let err = output.err();
     let path = subject.sandbox().path().to_string_lossy();
-    let named = err.contains(&*path) || err.contains("standard input");
+    let named = err.contains(&*path) || err.contains("standard ");
     let step = err.contains("cannot ");
     match named && step && output.status.code() == Some(1) {
         true => Ok(()),

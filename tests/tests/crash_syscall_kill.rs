@@ -1,6 +1,10 @@
-//! A SIGKILL before every system call, in turn, loses nothing.
+//! A SIGKILL before every system call, in turn, loses nothing, and neither does Ctrl-C or SIGTERM
+//! after it.
 
-use posixage_tests::{every_call::survives_kills, operation::Operation};
+use posixage_tests::{
+    every_call::{INT, TERM, survives_kills, survives_signals},
+    operation::Operation,
+};
 
 #[test]
 fn a_creation_killed_before_any_system_call_is_whole_or_absent() {
@@ -20,4 +24,19 @@ fn a_removal_killed_before_any_system_call_is_done_or_not_begun() {
 #[test]
 fn an_update_killed_before_any_system_call_is_the_old_or_the_new_value() {
     survives_kills(Operation::Update, &[]);
+}
+
+#[test]
+fn an_overwrite_interrupted_after_any_system_call_is_the_old_or_the_new_value() {
+    survives_signals(Operation::Overwrite, INT, &[]);
+}
+
+#[test]
+fn an_overwrite_terminated_after_any_system_call_is_the_old_or_the_new_value() {
+    survives_signals(Operation::Overwrite, TERM, &[]);
+}
+
+#[test]
+fn a_removal_interrupted_after_any_system_call_is_done_or_not_begun() {
+    survives_signals(Operation::Delete, INT, &[]);
 }

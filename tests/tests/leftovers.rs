@@ -129,6 +129,33 @@ fn what_only_looks_like_a_leftover_stays() {
     }
 }
 
+/// On a file system without inodes of its own, a directory that is open is gone with its name.
+#[test]
+fn a_stage_that_a_sweep_was_faster_with_is_made_again() {
+    let sandbox = Sandbox::new().initialised();
+    let mut made_again = 0;
+    for nth in 1.. {
+        let set = sandbox.posixage(["set", "--force", "x=value"]);
+        let gone = format!("inject=fstat:error=ENOENT:when={nth}");
+        let (output, trace) = strace::tampered(&sandbox, set, &[gone]);
+        let Some(line) = trace.lines().find(|l| l.contains(strace::INJECTED)) else {
+            break;
+        };
+        let path = line.split(['<', '>']).nth(1).expect("a descriptor's path");
+        if path
+            .rsplit('/')
+            .next()
+            .is_some_and(|n| n.starts_with(".posixage.stage."))
+        {
+            output.succeeds_silently();
+            made_again += 1;
+        }
+    }
+    assert!(made_again > 0);
+    sandbox.set("y", "value");
+    shape::assert_store(&sandbox.store(), ["x", "y"]);
+}
+
 /// What an error made it leave, a handle clears away itself: it may live for years.
 #[test]
 fn a_write_clears_away_what_a_write_of_the_same_handle_left() {
@@ -150,8 +177,8 @@ fn a_write_clears_away_what_a_write_of_the_same_handle_left() {
 /// As whoever takes a lock over from a process that is stopped.
 fn take_the_lock(store: &Path) {
     let lock = store.join(".posixage.lock");
-    fs::remove_file(&lock).unwrap();
-    File::create_new(lock).unwrap();
+    fs::remove_file(&lock).expect("remove the lock file");
+    File::create_new(lock).expect("another lock file");
 }
 
 /// A directory open to others, and a file in it: both are repaired, unless the lock is lost between.

@@ -28,7 +28,7 @@ pub(crate) fn run(settings: &Settings, args: &Verify) -> Result<(), Failure> {
         .with_decrypt(args.decrypt)
         .with_repair(args.repair);
     let mut findings: Vec<Finding> = Vec::new();
-    store.verify(what, |finding| findings.push(finding))?;
+    let checked = store.verify(what, |finding| findings.push(finding));
     findings.sort_by(|a, b| a.path.cmp(&b.path));
     if args.json {
         print_json(&findings.iter().map(object).collect::<Vec<_>>())?;
@@ -40,6 +40,8 @@ pub(crate) fn run(settings: &Settings, args: &Verify) -> Result<(), Failure> {
             lines.try_for_each(|line| writeln!(out, "{line}"))
         })?;
     }
+    // After the findings: what was repaired by then is repaired.
+    checked?;
     if findings
         .iter()
         .any(|finding| finding.problem.is_wrong() && !finding.repaired)

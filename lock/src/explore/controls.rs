@@ -5,7 +5,8 @@ use super::{
     ours::{EXCLUSIVE, FENCELESS, Ours, TAKER},
     process::{Invariant, Program},
     reference::{after_its_fix, before_its_fix},
-    search::{Budget, Found, Scenario},
+    schedule::{Budget, Scenario},
+    search::Found,
     world::{LockFileIs, Overtaken, Rules},
 };
 use crate::Mode;

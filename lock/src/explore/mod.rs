@@ -5,9 +5,9 @@
 //! [`process`] is a function from what the system has answered so far to what it asks next: it is
 //! run from its beginning with the answers on record, up to the first call that has no answer yet.
 //! So a moment of the whole is a plain value (the world and each process's answers) that can be
-//! compared, kept, and continued in more than one way, and the [`search`] does so: in every way,
-//! breadth first, which makes the first violation that it finds the shortest one; or in many random
-//! ways where every way is too many.
+//! compared, kept, and continued in more than one way, as the [`schedule`] allows. The [`search`] does
+//! so: in every way, breadth first, which makes the first violation that it finds the shortest one; or
+//! in many random ways where every way is too many.
 //!
 //! Every system call is a point at which anybody else may go on, the clock may advance, a process
 //! may be killed (its locks fall) or stopped (it beats no more). A clock is read together with the
@@ -29,5 +29,6 @@ mod controls;
 mod ours;
 mod process;
 mod reference;
+mod schedule;
 mod search;
 mod world;

@@ -6,7 +6,8 @@ use super::{
     call::{Call, Outcome, STALE, TICK, Violation},
     process::{Invariant, Program, Sim, seconds},
     reference,
-    search::{Budget, Scenario, Seen},
+    schedule::{Budget, Scenario},
+    search::Seen,
     world::{LockFileIs, Overtaken, Rules},
 };
 use crate::{

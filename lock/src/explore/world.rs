@@ -1,14 +1,11 @@
 //! Inodes, names, locks and a clock, in memory.
 
-use std::{collections::BTreeMap, time::Duration};
+mod answer;
 
-use rustix::io::Errno;
+use std::collections::BTreeMap;
 
-use super::call::{Answer, Call, Fd, Label, Outcome, Pid, Seconds, TICK, Violation};
-use crate::{
-    Mode,
-    system::{Access, FileId, Kind, Stat},
-};
+use super::call::{Fd, Outcome, Pid, Seconds, TICK, Violation};
+use crate::Mode;
 
 /// So long a stop without a beat makes a process lose its lock, if it comes just before the beat.
 const STANDSTILL: Seconds = 20;
@@ -139,20 +136,6 @@ impl World {
         !life.killed && life.ended.is_none() && life.stopped.is_none()
     }
 
-    /// Whether a call can be answered now.
-    pub(super) fn is_ready(&self, call: &Call) -> bool {
-        match *call {
-            Call::Wait(fd, until) => {
-                self.files[&fd].lock.is_some() || self.clock - self.suspended >= until
-            }
-            // It naps only for as long as a try would be in vain.
-            Call::Nap(since) => {
-                self.clock > since || self.lock.is_none_or(|ino| !self.is_locked(ino))
-            }
-            _ => true,
-        }
-    }
-
     /// Who in the queue could be granted the lock.
     pub(super) fn grantable(&self) -> impl Iterator<Item = Fd> + '_ {
         self.files
@@ -225,185 +208,6 @@ impl World {
         self.forget();
     }
 
-    /// Whether nobody else can tell when a call is answered. Such a call is answered together with
-    /// the one before it.
-    pub(super) fn is_private(&self, call: &Call) -> bool {
-        match call {
-            Call::Boottime | Call::Monotonic | Call::Enter(_) | Call::Commit | Call::End(_) => true,
-            // Answered without the time: what is left never changes.
-            Call::Stat(_) => true,
-            Call::Close(fd) => self.files[fd].lock.is_none(),
-            _ => false,
-        }
-    }
-
-    pub(super) fn answer(&mut self, pid: Pid, call: &Call) -> Answer {
-        match self.try_answer(pid, call) {
-            Ok(answer) => answer,
-            Err(errno) => Answer::Failed(errno),
-        }
-    }
-
-    fn try_answer(&mut self, pid: Pid, call: &Call) -> Result<Answer, Errno> {
-        Ok(match *call {
-            Call::Open(access) => {
-                let ino = match (self.lock, access) {
-                    (Some(ino), _) => ino,
-                    (None, Access::Create) => *self.lock.insert(self.inodes.len()),
-                    (None, Access::ReadOnly) => return Err(Errno::NOENT),
-                };
-                self.open(pid, ino)
-            }
-            Call::Create(label) => {
-                let new = self.inodes.len();
-                let place = self.place(label);
-                if place.is_some() {
-                    return Err(Errno::EXIST);
-                }
-                *place = Some(new);
-                self.open(pid, new)
-            }
-            Call::Stat(fd) => {
-                let ino = self.files[&fd].inode;
-                Answer::Stat(Stat {
-                    mtime: Duration::ZERO,
-                    ..self.stat(ino)
-                })
-            }
-            Call::StatAt(label) => {
-                let ino = self.place(label).ok_or(Errno::NOENT)?;
-                Answer::Stat(self.stat(ino))
-            }
-            Call::Touch(fd) => {
-                let ino = self.files[&fd].inode;
-                self.inodes[ino].mtime = self.clock;
-                Answer::Done
-            }
-            Call::TryFlock(fd, mode) => {
-                let free = self.is_free(fd, mode);
-                if free {
-                    self.file(fd).lock = Some(mode);
-                    self.note_grant(fd);
-                }
-                Answer::Flag(free)
-            }
-            Call::LockDirectory => {
-                if self.is_locked(DIRECTORY) {
-                    return Ok(Answer::Flag(false));
-                }
-                let answer = self.open(pid, DIRECTORY);
-                if let Answer::File(fd) = answer {
-                    self.file(fd).lock = Some(Mode::Exclusive);
-                }
-                answer
-            }
-            Call::Queue(fd, mode) => {
-                self.file(fd).queued = Some(mode);
-                Answer::Done
-            }
-            Call::Wait(fd, _) => Answer::Flag(self.files[&fd].lock.is_some()),
-            Call::Leave(fd) | Call::Close(fd) => {
-                self.files.remove(&fd);
-                self.forget();
-                Answer::Done
-            }
-            Call::Unlock(fd) => {
-                if self.files[&fd].inode != DIRECTORY {
-                    self.lives[pid].inside = None;
-                }
-                self.file(fd).lock = None;
-                Answer::Done
-            }
-            Call::Exchange => {
-                let (Some(lock), Some(spare)) = (self.lock, self.spare) else {
-                    return Err(Errno::NOENT);
-                };
-                (self.lock, self.spare) = (Some(spare), Some(lock));
-                self.taken_over = true;
-                Answer::Done
-            }
-            Call::Rename => {
-                let spare = self.spare.ok_or(Errno::NOENT)?;
-                if self.lock.is_some() {
-                    return Err(Errno::EXIST);
-                }
-                (self.lock, self.spare) = (Some(spare), None);
-                Answer::Done
-            }
-            Call::Remove(label) => {
-                let ino = self.place(label).take().ok_or(Errno::NOENT)?;
-                self.inodes[ino].linked = false;
-                Answer::Done
-            }
-            Call::Holders => Answer::Holders(
-                self.files
-                    .iter()
-                    .filter(|(_, file)| Some(file.inode) == self.lock)
-                    .filter_map(|(fd, file)| {
-                        let stopped = self.lives[fd.0].stopped.is_some();
-                        file.lock.map(|mode| (fd.0, mode, stopped))
-                    })
-                    .collect(),
-            ),
-            Call::Boottime => Answer::Time(self.clock),
-            Call::Monotonic => Answer::Time(self.clock - self.suspended),
-            Call::Nap(_) | Call::Work => Answer::Done,
-            Call::Enter(mode) => self.enter(pid, mode),
-            Call::Commit => {
-                if self.lives[pid].overtaken {
-                    self.violation = Some(Violation::CommitOnLostLock);
-                }
-                Answer::Done
-            }
-            Call::End(ref outcome) => self.end(pid, outcome),
-        })
-    }
-
-    fn enter(&mut self, pid: Pid, mode: Mode) -> Answer {
-        let unlinked = self.lives[pid].locked_unlinked;
-        for (other, life) in self.lives.iter_mut().enumerate() {
-            if other != pid && life.inside.is_some_and(|theirs| conflict(theirs, mode)) {
-                life.overtaken = true;
-                let residual = match self.rules.overtaken {
-                    Overtaken::Nobody => false,
-                    Overtaken::TheStopped => life.stood_still,
-                    Overtaken::Anybody => true,
-                };
-                if residual {
-                    self.residual = true;
-                } else {
-                    self.violation = Some(Violation::TwoHolders { unlinked });
-                }
-            }
-        }
-        let life = &mut self.lives[pid];
-        life.inside = Some(mode);
-        life.overtaken = false;
-        Answer::Done
-    }
-
-    fn end(&mut self, pid: Pid, outcome: &Outcome) -> Answer {
-        let life = &mut self.lives[pid];
-        let excused = life.stood_still || self.rules.may_lose_unmoved;
-        match outcome {
-            Outcome::Failed(message) => {
-                self.violation = Some(Violation::SpuriousError(message.clone()));
-            }
-            Outcome::Fenced if !excused => {
-                self.violation = Some(Violation::SpuriousError("lost the lock".into()));
-            }
-            _ => {}
-        }
-        // Nothing else about it matters any more: states that differ only in it are one.
-        *life = Life {
-            ended: Some(outcome.clone()),
-            ..Life::default()
-        };
-        self.files.retain(|fd, _| fd.0 != pid);
-        self.forget();
-        Answer::Done
-    }
-
     /// What is neither at a path nor open does not matter any more, either.
     fn forget(&mut self) {
         for ino in 1..self.inodes.len() {
@@ -417,47 +221,8 @@ impl World {
         }
     }
 
-    fn place(&mut self, label: Label) -> &mut Option<Ino> {
-        match label {
-            Label::Lock => &mut self.lock,
-            Label::Spare => &mut self.spare,
-        }
-    }
-
-    fn open(&mut self, owner: Pid, inode: Ino) -> Answer {
-        if inode == self.inodes.len() {
-            self.inodes.push(Inode {
-                mtime: self.clock,
-                linked: true,
-            });
-        }
-        let opened = &mut self.lives[owner].opened;
-        let fd = Fd(owner, *opened);
-        *opened += 1;
-        self.files.insert(
-            fd,
-            Description {
-                inode,
-                lock: None,
-                queued: None,
-            },
-        );
-        Answer::File(fd)
-    }
-
     fn file(&mut self, fd: Fd) -> &mut Description {
         self.files.get_mut(&fd).expect("an open file")
-    }
-
-    fn stat(&self, ino: Ino) -> Stat {
-        Stat {
-            id: FileId {
-                device: 0,
-                inode: ino as u64,
-            },
-            kind: Kind::File,
-            mtime: Duration::from_secs(self.inodes[ino].mtime),
-        }
     }
 
     fn is_locked(&self, ino: Ino) -> bool {

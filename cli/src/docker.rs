@@ -1,0 +1,14 @@
+//! What Docker and its kin need to keep their credentials in the store.
+
+mod auths;
+mod config_file;
+mod credential;
+pub(crate) mod helper;
+mod installed;
+mod json_object;
+mod plan;
+mod record;
+mod report;
+pub(crate) mod setup;
+pub(crate) mod status;
+pub(crate) mod undo;

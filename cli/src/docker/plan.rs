@@ -1,0 +1,152 @@
+//! What is to be done to a `config.json` so that docker keeps its credentials in the store.
+
+use crate::{
+    docker::{
+        auths::{self, Entry, Plaintext},
+        config_file::Content,
+        credential::Credential,
+        json_object::JsonObject,
+    },
+    failure::{Code, Failure},
+};
+
+/// The name of the helper in docker's files.
+pub(crate) const HELPER: &str = "posixage";
+
+const HUB: &str = "https://index.docker.io/v1/";
+
+/// What docker keeps where.
+pub(crate) struct Plan {
+    /// The text of `credsStore`, if it is set.
+    pub(crate) creds_store: Option<String>,
+    /// The credentials in plaintext that can be moved.
+    pub(crate) moves: Vec<Move>,
+    /// What is secret and stays in the file, and why.
+    pub(crate) stays: Vec<(String, String)>,
+    /// The registries that have a helper of their own.
+    pub(crate) own_helpers: Vec<(String, String)>,
+}
+
+/// A credential that goes from the file into the store.
+pub(crate) struct Move {
+    /// Its name in `auths`.
+    pub(crate) host: String,
+    /// Under what docker will ask a helper for it.
+    pub(crate) server_url: String,
+    pub(crate) plaintext: Plaintext,
+    /// Whether docker asks our helper for it already, so that what is in the file is out of use.
+    pub(crate) is_ours: bool,
+}
+
+impl Plan {
+    pub(crate) fn of(config: &Content) -> Result<Self, Failure> {
+        let config = &config.object;
+        for name in ["auths", "credHelpers"] {
+            let value = config.get(&[name]).unwrap_or("null");
+            if value != "null" && !value.starts_with('{') {
+                return Err(Failure::new(format_args!(
+                    "docker's config.json is not valid: {name} is no object"
+                ))
+                .code(Code::Damaged));
+            }
+        }
+        let text = |json: &str| serde_json::from_str::<Option<String>>(json);
+        let invalid = |name: &str| {
+            Failure::new(format_args!(
+                "docker's config.json is not valid: {name} is no text"
+            ))
+            .code(Code::Damaged)
+        };
+        let creds_store = config.get(&["credsStore"]);
+        let store_name = text(creds_store.unwrap_or("null"))
+            .map_err(|_| invalid("credsStore"))?
+            .unwrap_or_default();
+        let mut own_helpers = Vec::new();
+        for (host, helper) in config.members(&["credHelpers"]) {
+            let helper = text(helper).map_err(|_| invalid(&host))?;
+            own_helpers.push((host, helper.unwrap_or_default()));
+        }
+        let mut plan = Self {
+            creds_store: creds_store.map(str::to_owned),
+            moves: Vec::new(),
+            stays: Vec::new(),
+            own_helpers,
+        };
+        let auths = config.members(&["auths"]);
+        let is_a_name = |name: &str| auths.iter().any(|(host, _)| host == name);
+        for (host, entry) in &auths {
+            let own = plan.own_helpers.iter().find(|(name, _)| name == host);
+            let plaintext = match auths::read(entry) {
+                Entry::Clear => continue,
+                Entry::Stuck(why) => {
+                    plan.stays.push((host.clone(), why.into()));
+                    continue;
+                }
+                Entry::Plaintext(plaintext) => plaintext,
+            };
+            match own {
+                Some((_, helper)) if helper != HELPER => {
+                    let why = match helper.as_str() {
+                        "" => "is kept in the file, as credHelpers says".into(),
+                        helper => format!("has a helper of its own, {helper}"),
+                    };
+                    plan.stays.push((host.clone(), why));
+                    continue;
+                }
+                _ => {}
+            }
+            if plaintext.leaves_token {
+                plan.stays
+                    .push((host.clone(), auths::REGISTRY_TOKEN.into()));
+            }
+            let converted = hostname(host);
+            let is_taken =
+                is_a_name(converted) || plan.moves.iter().any(|m| m.server_url == converted);
+            plan.moves.push(Move {
+                server_url: match is_taken {
+                    true => host.clone(),
+                    false => converted.to_owned(),
+                },
+                is_ours: own.is_some() || store_name == HELPER,
+                host: host.clone(),
+                plaintext,
+            });
+        }
+        Ok(plan)
+    }
+
+    /// The file without what is moved, and with the helper in it.
+    pub(crate) fn apply(&self, config: &JsonObject) -> JsonObject {
+        let mut config = config.clone();
+        for Move {
+            host, plaintext, ..
+        } in &self.moves
+        {
+            config.set(&["auths", host], &plaintext.rest);
+        }
+        config.set(&["credsStore"], &format!("\"{HELPER}\""));
+        config
+    }
+}
+
+impl Move {
+    pub(crate) fn credential(&self) -> Credential {
+        Credential {
+            server_url: self.server_url.clone(),
+            username: self.plaintext.username.clone(),
+            secret: self.plaintext.secret.clone(),
+        }
+    }
+}
+
+/// What docker asks a helper for: the Hub by its URL, any other registry by host and port. An old
+/// file may have `https://host/v1/`.
+fn hostname(name: &str) -> &str {
+    let without_scheme = ["https://", "http://"]
+        .iter()
+        .find_map(|scheme| name.strip_prefix(scheme));
+    match without_scheme {
+        Some(rest) if !name.starts_with(HUB) => rest.split('/').next().unwrap_or(rest),
+        _ => name,
+    }
+}

@@ -1,0 +1,66 @@
+//! What `--undo` needs to know of what `setup` did, kept as a secret of the store: without any password,
+//! so that none outlives a logout.
+
+use std::{collections::BTreeMap, path::Path};
+
+use posixage::{Error, Id, Secret, Store};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    docker::config_file::Origin,
+    entry_id::entry_id,
+    failure::{Code, Failure},
+    output::to_json,
+};
+
+/// What `setup` did to one `config.json`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) origin: Origin,
+    /// The text of `credsStore` before, if there was one.
+    pub(crate) creds_store: Option<String>,
+    /// What was moved, by its name in `auths`.
+    pub(crate) moved: BTreeMap<String, Moved>,
+}
+
+/// An entry of `auths` that was moved into the store.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Moved {
+    /// What a helper is asked for to get it.
+    pub(crate) server_url: String,
+    /// The entry's text without what is secret.
+    pub(crate) template: String,
+    /// Whether it was in the store before.
+    pub(crate) was_there: bool,
+}
+
+impl Record {
+    fn id(config: &Path) -> Id {
+        entry_id("docker-setup", &config.to_string_lossy())
+    }
+
+    /// The record for the `config.json` at a path.
+    pub(crate) fn read(store: &Store, config: &Path) -> Result<Option<Self>, Failure> {
+        let id = Self::id(config);
+        let secret = match store.get(&id) {
+            Ok(secret) => secret,
+            Err(Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let record = serde_json::from_slice(secret.expose()).map_err(|_| {
+            Failure::new(format_args!("{id} is no record of a setup")).code(Code::Damaged)
+        })?;
+        Ok(Some(record))
+    }
+
+    pub(crate) fn write(&self, store: &Store, config: &Path) -> Result<(), Failure> {
+        Ok(store.set(&Self::id(config), &Secret::from(to_json(self)))?)
+    }
+
+    pub(crate) fn remove(store: &Store, config: &Path) -> Result<(), Failure> {
+        match store.remove(&Self::id(config)) {
+            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! `posixage docker setup`: from now on docker keeps its credentials in the store.
+//!
+//! Nothing is changed before everything was tried. Credentials go into the store first and out of the
+//! file after that, so that a crash in between leaves them in both; a second run finishes the work.
+
+use posixage::{Error, Store};
+
+use crate::{
+    docker::{
+        config_file::{ConfigFile, Content},
+        credential::Credential,
+        installed::Installed,
+        plan::{HELPER, Move, Plan},
+        record::{Moved, Record},
+        report::Report,
+    },
+    failure::Failure,
+    keys,
+    settings::Settings,
+};
+
+/// How often the file is read again because docker has written to it meanwhile.
+const TRIES: usize = 10;
+
+/// Does it, or with `dry_run` says what it would do.
+pub(crate) fn run(settings: &Settings, dry_run: bool) -> Result<Report, Failure> {
+    let file = ConfigFile::find()?;
+    let mut config = file.read()?;
+    let mut plan = Plan::of(&config)?;
+    file.check_writable()?;
+    let helper = Installed::find().ok_or_else(Installed::missing)?;
+    let mut report = Report::new(&file, dry_run);
+    report.line("helper", helper.path.display());
+    if dry_run {
+        describe(&mut report, &plan);
+        return Ok(report);
+    }
+    let writer = keys::open_to_write(settings)?;
+    helper.probe(&writer)?;
+    let reader = keys::open_to_read(settings)?;
+    let before = Record::read(&reader, &file.path)?;
+    for _ in 0..TRIES {
+        let mut record = next_record(before.as_ref(), &config, &plan);
+        let mut new = Vec::new();
+        let mut moves = Vec::new();
+        for one in std::mem::take(&mut plan.moves) {
+            let there = look_up(&reader, &one)?;
+            if matches!(there, There::Another) && one.is_ours {
+                let why =
+                    "differs from the credential in the store, which is the one that docker uses";
+                plan.stays.push((one.host, why.into()));
+                continue;
+            }
+            let is_there = matches!(there, There::Same);
+            if !is_there {
+                new.push(one.credential());
+            }
+            // By an earlier run, or by one that did not come to its end.
+            let earlier = record.moved.get(&one.host).map(|earlier| earlier.was_there);
+            let moved = Moved {
+                server_url: one.server_url.clone(),
+                template: one.plaintext.template.clone(),
+                was_there: earlier.unwrap_or(is_there),
+            };
+            record.moved.insert(one.host.clone(), moved);
+            moves.push(one);
+        }
+        plan.moves = moves;
+        let after = plan.apply(&config.object);
+        if after != config.object {
+            record.write(&writer, &file.path)?;
+            for credential in new {
+                writer.set(&credential.id(), &credential.seal())?;
+            }
+            if !file.replace(&config, &after)? {
+                config = file.read()?;
+                plan = Plan::of(&config)?;
+                continue;
+            }
+        }
+        describe(&mut report, &plan);
+        return Ok(report);
+    }
+    Err(
+        Failure::new(format_args!("{} keeps changing", file.path.display()))
+            .hint("try again when nobody logs in"),
+    )
+}
+
+/// What is known of earlier runs, as far as it still holds.
+fn next_record(before: Option<&Record>, config: &Content, plan: &Plan) -> Record {
+    let is_set = plan.creds_store.as_deref() == Some(&format!("\"{HELPER}\""));
+    match before {
+        Some(record) if is_set => Record {
+            origin: record.origin,
+            creds_store: record.creds_store.clone(),
+            moved: record.moved.clone(),
+        },
+        // Somebody has set something else since; that is what to go back to.
+        record => Record {
+            origin: config.origin,
+            creds_store: plan.creds_store.clone(),
+            moved: record.map_or_else(Default::default, |record| record.moved.clone()),
+        },
+    }
+}
+
+/// What the store has for a credential's id.
+enum There {
+    Nothing,
+    Same,
+    Another,
+}
+
+fn look_up(store: &Store, one: &Move) -> Result<There, Failure> {
+    let credential = one.credential();
+    match store.get(&credential.id()) {
+        Ok(secret) => match Credential::open(one.server_url.clone(), secret) {
+            Ok(there) if there == credential => Ok(There::Same),
+            _ => Ok(There::Another),
+        },
+        Err(Error::NotFound { .. }) => Ok(There::Nothing),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn describe(report: &mut Report, plan: &Plan) {
+    for one in &plan.moves {
+        let username = one.plaintext.username.as_str();
+        report.done(
+            "moved",
+            "would move",
+            format_args!("{} ({username})", one.host),
+        );
+    }
+    for (host, why) in &plan.stays {
+        report.line("stays", format_args!("{host}: {why}"));
+    }
+    let now = format!("\"{HELPER}\"");
+    match plan.creds_store.as_deref() {
+        Some(before) if before == now => report.line("credsStore", HELPER),
+        None => report.done("credsStore", "would set", HELPER),
+        Some(before) => {
+            let before = before.trim_matches('"');
+            report.done(
+                "credsStore",
+                "would set",
+                format_args!("{HELPER} (it was {before})"),
+            );
+            report.note(format_args!(
+                "what docker has kept in {before} stays there: docker login brings it here"
+            ));
+        }
+    }
+}

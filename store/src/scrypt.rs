@@ -1,0 +1,100 @@
+//! scrypt, with a bound on the memory that it takes.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use age::{DecryptError, secrecy::SecretString};
+use age_core::format::{FileKey, Stanza};
+
+/// The largest scrypt work factor that is read or written. Each step doubles time and memory: 22
+/// takes 4 GiB.
+pub const MAX_WORK_FACTOR: u8 = 22;
+
+/// How much memory scrypt takes at the same time in one process, in bytes (512 MiB): two threads at
+/// work factor 18. Beyond it they take turns; a work factor that needs more has it all to itself.
+const MAX_MEMORY: u64 = 512 << 20;
+
+static IN_USE: Mutex<u64> = Mutex::new(0);
+static GIVEN_BACK: Condvar = Condvar::new();
+
+/// The memory of one derivation, until it is dropped.
+pub(crate) struct Share(u64);
+
+impl Share {
+    /// Waits until there is as much as this work factor takes.
+    pub(crate) fn wait_for(work_factor: u8) -> Self {
+        // 128 × r × N with r = 8, and N as far as it is allowed.
+        let bytes = 1024 << work_factor.min(MAX_WORK_FACTOR);
+        let mut in_use = lock();
+        while *in_use > 0 && *in_use + bytes > MAX_MEMORY {
+            in_use = GIVEN_BACK
+                .wait(in_use)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        *in_use += bytes;
+        Self(bytes)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        *lock() -= self.0;
+        GIVEN_BACK.notify_all();
+    }
+}
+
+fn lock() -> MutexGuard<'static, u64> {
+    IN_USE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Decrypts with a password.
+pub(crate) struct Identity(age::scrypt::Identity);
+
+impl Identity {
+    pub(crate) fn new(password: SecretString) -> Self {
+        let mut identity = age::scrypt::Identity::new(password);
+        // The crate's own limit follows a timing: a slow machine would refuse the default.
+        identity.set_max_work_factor(MAX_WORK_FACTOR);
+        Self(identity)
+    }
+}
+
+impl age::Identity for Identity {
+    fn unwrap_stanza(&self, stanza: &Stanza) -> Option<Result<FileKey, DecryptError>> {
+        let work_factor = stanza.args.get(1).and_then(|factor| factor.parse().ok());
+        let _share = work_factor.map(Share::wait_for);
+        self.0.unwrap_stanza(stanza)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicU64, Ordering},
+        thread,
+    };
+
+    use super::*;
+
+    #[test]
+    fn no_more_than_the_limit_is_taken_and_nobody_waits_for_ever() {
+        let (now, most) = (AtomicU64::new(0), AtomicU64::new(0));
+        thread::scope(|scope| {
+            for n in 0..64 {
+                let (now, most) = (&now, &most);
+                scope.spawn(move || {
+                    let share = Share::wait_for([1, 17, 18, 18, 19, MAX_WORK_FACTOR][n % 6]);
+                    let taken = now.fetch_add(share.0, Ordering::SeqCst) + share.0;
+                    if share.0 <= MAX_MEMORY {
+                        most.fetch_max(taken, Ordering::SeqCst);
+                    } else {
+                        assert_eq!(taken, share.0, "something beside what needs it all");
+                    }
+                    thread::yield_now();
+                    now.fetch_sub(share.0, Ordering::SeqCst);
+                });
+            }
+        });
+        let most = most.into_inner();
+        assert!((256 << 20..=MAX_MEMORY).contains(&most), "{most}");
+    }
+}

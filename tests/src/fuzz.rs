@@ -1,0 +1,28 @@
+//! What the fuzz targets do with an input, whatever it is; a violated rule is a panic.
+//!
+//! `tests/fuzz/` has a target for each of them, for cargo-fuzz; `tests/tests/fuzz.rs` replays the inputs
+//! in `fixtures/fuzz/`, and `tests/tests/model.rs` runs the model on random ones.
+
+mod bytes;
+pub mod config;
+pub mod helpers;
+pub mod key_file;
+pub mod metadata;
+pub mod model;
+pub mod names;
+mod place;
+pub mod tree;
+
+/// What a target does with one input.
+pub type Target = fn(&[u8]);
+
+/// The targets, by the names of their binaries and their directories of inputs.
+pub const TARGETS: [(&str, Target); 7] = [
+    ("names", names::run),
+    ("metadata", metadata::run),
+    ("config", config::run),
+    ("key_file", key_file::run),
+    ("helpers", helpers::run),
+    ("tree", tree::run),
+    ("model", model::run),
+];

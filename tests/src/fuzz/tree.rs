@@ -1,0 +1,207 @@
+//! A secret's directory as somebody may have left it: files, links, FIFOs, directories and garbage.
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::Path,
+};
+
+use posixage::{Error, Secret, Store, Verify};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+use super::{
+    bytes::Bytes,
+    place::{Place, id, make_dir, write},
+};
+use crate::tree::Snapshot;
+
+const NAMES: [&str; 9] = [
+    "metadata.json",
+    "secretage",
+    "secretssh",
+    "secretpass",
+    "secretage.tmp",
+    "secretzz",
+    ".posixage.x",
+    "deep",
+    "\u{202e}\n",
+];
+
+const LINKS: [&str; 7] = [
+    "metadata.json",
+    "secretage",
+    ".",
+    "../..",
+    "../../outside/file",
+    "../../outside",
+    "/dev/zero",
+];
+
+const MODES: [u32; 6] = [0o600, 0o400, 0o644, 0o660, 0o000, 0o700];
+
+/// The values that were ever encrypted here.
+const VALUES: [&str; 2] = ["first", "second"];
+
+struct Ground {
+    place: Place,
+    sealed: [Vec<u8>; 2],
+    outside: Snapshot,
+}
+
+thread_local! {
+    static GROUND: Ground = {
+        let place = Place::new();
+        let outside = place.dir.path().join("outside");
+        make_dir(&outside, 0o700);
+        write(&outside.join("file"), 0o600, b"canary");
+        Ground {
+            sealed: VALUES.map(|value| place.seal(value)),
+            outside: Snapshot::of(&outside),
+            place,
+        }
+    };
+}
+
+/// The input says what lies in the directory, and what is done to the store.
+pub fn run(input: &[u8]) {
+    GROUND.with(|ground| {
+        let mut bytes = Bytes::new(input);
+        let x = id("x");
+        let secret = ground.place.root.join(x.directory_name());
+        build(ground, &secret, &mut bytes);
+        look(ground);
+        let store = ground.place.store();
+        if bytes.next().is_multiple_of(2) {
+            let repair = Verify::new().with_repair(true);
+            to_verify(ground).verify(repair, |_| {}).expect("repair");
+            look(ground);
+        }
+        // Whatever it was, it can be replaced, read, and removed.
+        match bytes.next() % 3 {
+            0 => store.set(&x, &Secret::new("new")).expect("set"),
+            1 => match store.create(&x, &Secret::new("new")) {
+                Ok(()) => {}
+                Err(Error::AlreadyExists { .. }) => {
+                    store.set(&x, &Secret::new("new")).expect("set");
+                }
+                Err(error) => panic!("{error}"),
+            },
+            _ => {
+                match store.remove(&x) {
+                    Ok(()) | Err(Error::NotFound { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+                store.create(&x, &Secret::new("new")).expect("create");
+            }
+        }
+        assert_eq!(store.get(&x).expect("get").expose(), b"new");
+        let mut findings = Vec::new();
+        let decrypt = Verify::new().with_decrypt(true);
+        store
+            .verify(decrypt, |finding| findings.push(finding))
+            .expect("verify");
+        assert!(
+            findings.iter().all(|f| !f.problem.is_wrong()),
+            "{findings:?}"
+        );
+        store.remove(&x).expect("remove");
+        assert_eq!(store.count().expect("count"), 0);
+        let outside = ground.place.dir.path().join("outside");
+        assert_eq!(Snapshot::of(&outside), ground.outside);
+        let left: Vec<_> = fs::read_dir(&ground.place.root)
+            .expect("the root")
+            .collect();
+        assert_eq!(left.len(), 2, "the lock file and .posixage.toml: {left:?}");
+    });
+}
+
+/// Unsafe permissions are a finding like others.
+fn to_verify(ground: &Ground) -> Store {
+    let builder = Store::builder(&ground.place.root).identity(ground.place.identity.clone());
+    let builder = builder.allow_insecure_permissions(true);
+    builder.open().expect("open the store")
+}
+
+/// Reads in every way. A value that comes out is one that went in.
+fn look(ground: &Ground) {
+    let (store, x) = (ground.place.store(), id("x"));
+    let known = |secret: &Secret| VALUES.iter().any(|v| v.as_bytes() == secret.expose());
+    match store.get(&x) {
+        Ok(secret) => assert!(known(&secret)),
+        Err(
+            Error::NotFound { .. }
+            | Error::Damaged { .. }
+            | Error::NoKeyFits { .. }
+            | Error::InsecurePermissions { .. },
+        ) => {}
+        Err(Error::Io { source, .. }) if source.raw_os_error() == Some(13) => {}
+        Err(error) => panic!("{error:?}"),
+    }
+    let all = "**".parse().expect("a pattern");
+    for entry in store.list(&all).expect("list") {
+        assert_eq!(entry.id, x);
+    }
+    for (found, secret) in store.filter(&all).expect("filter") {
+        assert_eq!(found, x);
+        assert!(secret.as_ref().is_ok_and(known) || secret.is_err());
+    }
+    let check = Verify::new().with_decrypt(true);
+    match to_verify(ground).verify(check, |finding| drop(finding.to_string())) {
+        Ok(()) => {}
+        Err(Error::Io { source, .. }) if source.raw_os_error() == Some(13) => {}
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
+fn build(ground: &Ground, secret: &Path, bytes: &mut Bytes<'_>) {
+    match bytes.next() % 8 {
+        0 => return symlink(bytes.choose(&LINKS), secret).expect("a link"),
+        1 => return write(secret, 0o600, bytes.take()),
+        2 => return fifo(secret),
+        3 => return,
+        _ => make_dir(secret, 0o700),
+    }
+    for _ in 0..8 {
+        if bytes.is_empty() {
+            break;
+        }
+        let name = bytes.choose(&NAMES);
+        let path = secret.join(name);
+        if path.symlink_metadata().is_ok() {
+            continue;
+        }
+        match bytes.next() % 8 {
+            0 => symlink(bytes.choose(&LINKS), &path).expect("a link"),
+            1 => fifo(&path),
+            2 => {
+                make_dir(&path, 0o700);
+                write(&path.join("inside"), 0o600, bytes.take());
+                symlink("../../../outside", path.join("link")).expect("a link");
+            }
+            3 => write(&path, bytes.choose(&MODES), bytes.take()),
+            4 => write(&path, 0o600, br#"{"user":"zoe"}"#),
+            5 => write(&path, 0o600, b"null"),
+            6 => write(
+                &path,
+                bytes.choose(&MODES),
+                &ground.sealed[usize::from(bytes.next() % 2)],
+            ),
+            _ => {
+                let mut sealed = ground.sealed[usize::from(bytes.next() % 2)].clone();
+                let at = usize::from(bytes.next()) % sealed.len();
+                match bytes.next() % 3 {
+                    0 => sealed.truncate(at),
+                    1 => sealed[at] ^= bytes.next(),
+                    _ => drop(sealed.splice(at..at, bytes.take().iter().copied())),
+                }
+                write(&path, 0o600, &sealed);
+            }
+        }
+    }
+    let mode = fs::Permissions::from_mode(bytes.choose(&[0o700, 0o700, 0o500, 0o755, 0o770]));
+    fs::set_permissions(secret, mode).expect("chmod");
+}
+
+fn fifo(path: &Path) {
+    mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("mkfifo");
+}
