@@ -24,7 +24,7 @@ pub enum Row {
     Delete,
     /// Read-modify-writes.
     Update,
-    /// Of several secrets in one go.
+    /// Overwrites of three at once.
     Many,
     /// Overwrites by the calls of the reference.
     Naive,

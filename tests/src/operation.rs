@@ -41,8 +41,7 @@ pub enum Operation {
     Delete,
     /// A read-modify-write, by the library.
     Update,
-    /// As the last of the secrets that the library writes in one go: those before it are written,
-    /// should it fail.
+    /// Of it and of one before and one behind it, by the library's `set_many`.
     Many,
 }
 

@@ -37,7 +37,7 @@ fn a_kill_in_an_update_leaves_the_old_value_or_the_new_one() {
 }
 
 #[test]
-fn a_kill_in_many_writes_leaves_the_old_value_or_the_new_one() {
+fn a_kill_while_many_are_written_leaves_the_old_value_or_the_new_one() {
     survives(Row::Many);
 }
 

@@ -22,13 +22,13 @@ fn a_removal_in_which_a_call_fails_removes_nothing() {
 }
 
 #[test]
-fn many_writes_in_one_go_of_which_a_call_fails_leave_the_old_value() {
-    survives_failures(Operation::Many, &[]);
+fn an_update_in_which_a_call_fails_leaves_the_old_value() {
+    survives_failures(Operation::Update, &[]);
 }
 
 #[test]
-fn an_update_in_which_a_call_fails_leaves_the_old_value() {
-    survives_failures(Operation::Update, &[]);
+fn writing_many_in_which_a_call_fails_leaves_the_old_values() {
+    survives_failures(Operation::Many, &[]);
 }
 
 #[test]

@@ -22,13 +22,13 @@ fn a_removal_killed_before_any_system_call_is_done_or_not_begun() {
 }
 
 #[test]
-fn many_writes_in_one_go_killed_before_any_system_call_are_each_the_old_or_the_new_value() {
-    survives_kills(Operation::Many, &[]);
+fn an_update_killed_before_any_system_call_is_the_old_or_the_new_value() {
+    survives_kills(Operation::Update, &[]);
 }
 
 #[test]
-fn an_update_killed_before_any_system_call_is_the_old_or_the_new_value() {
-    survives_kills(Operation::Update, &[]);
+fn writing_many_killed_before_any_system_call_leaves_the_first_new_and_the_others_old() {
+    survives_kills(Operation::Many, &[]);
 }
 
 #[test]

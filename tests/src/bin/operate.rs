@@ -2,8 +2,7 @@
 //! what may have happened.
 //!
 //! `operate STORE IDENTITY STEP…`, a step being `set:ID:MARK`, `create:ID:MARK`, `update:ID:MARK`,
-//! `remove:ID`, `many:ID:MARK`, which writes another before it in one go, `try:ID:MARK`,
-//! a set that may fail, or `naive:ID:MARK`, which makes the calls of the
+//! `remove:ID`, `try:ID:MARK`, a set that may fail, or `naive:ID:MARK`, which makes the calls of the
 //! reference in their order. With
 //! `MARK..` in the place of the mark the step is repeated for ever, with marks that count up from
 //! there; `flip:ID:MARK..` creates and removes in turn, and `naive` keeps its mark, since what it writes
@@ -85,10 +84,6 @@ fn run(store: &Store, kind: &str, id: &Id, mark: Mark) -> Result<()> {
     say(&format!("begin {kind} {mark}\n"));
     match kind {
         "set" => store.set(id, &secret)?,
-        "many" => {
-            let ids = [format!("{id}/first").parse()?, id.clone()];
-            store.set_many(ids.map(|id| (id.clone(), marked::secret(&id, mark))))?;
-        }
         "try" => {
             if store.set(id, &secret).is_err() {
                 say(&format!("failed {kind} {mark}\n"));
@@ -103,6 +98,19 @@ fn run(store: &Store, kind: &str, id: &Id, mark: Mark) -> Result<()> {
             }
             Ok(Change::Set(secret))
         })?,
+        "many" | "many-first" | "many-last" => {
+            let [first, last] = marked::beside(id);
+            let ids = match kind {
+                "many-first" => vec![id.clone(), last],
+                "many-last" => vec![first, id.clone()],
+                _ => vec![first, id.clone(), last],
+            };
+            let secrets = ids.into_iter().map(|id| {
+                let secret = marked::secret(&id, mark);
+                (id, secret)
+            });
+            store.set_many(secrets)?;
+        }
         "naive" => naive.map_or(Ok(()), |prepared| prepared.write())?,
         kind => return Err(format!("no step {kind}").into()),
     }
