@@ -39,13 +39,14 @@ pub(crate) enum Overwrite {
 }
 
 /// What a commit left under another name, to be removed after the lock is released.
+#[derive(Default)]
 #[must_use = "remove it after the lock is released"]
 pub(crate) struct Displaced(Option<String>);
 
 impl Displaced {
-    pub(crate) fn remove(self, root: &Root) {
-        if let Some(name) = self.0 {
-            tree::remove_or_leave(root, &name);
+    pub(crate) fn remove(&self, root: &Root) {
+        if let Some(name) = &self.0 {
+            tree::remove_or_leave(root, name);
         }
     }
 }
@@ -57,6 +58,15 @@ pub(crate) struct Committer {
     no_exchange: AtomicBool,
 }
 
+/// A secret that has its new directory by name, but not on disk yet.
+#[must_use = "it is not on disk"]
+pub(crate) struct Published {
+    stage: String,
+    name: String,
+    /// Where the old directory is, if there was one.
+    old: Option<String>,
+}
+
 impl Committer {
     /// Gives a stage that is on disk the name `name`; `None` if that is taken and must stay.
     pub(crate) fn publish(
@@ -65,7 +75,7 @@ impl Committer {
         stage: &mut Stage<'_>,
         name: &str,
         overwrite: Overwrite,
-    ) -> Result<Option<Displaced>, Error> {
+    ) -> Result<Option<Published>, Error> {
         let fails = |e: Errno| Error::io("publish", root.path_of(name), e);
         let old = match overwrite {
             Overwrite::Refuse => match rename_new(root, stage.name(), name).map_err(fails)? {
@@ -76,18 +86,11 @@ impl Committer {
         };
         // What has the stage's name from here on, if anything, is the old directory.
         stage.keep();
-        // The new name is on disk before anybody is told so, and before the old directory goes.
-        let synced = fsync(&root.dir).map_err(|e| Error::io("fsync", &root.path, e));
-        let displaced = synced.and_then(|()| match &old {
-            Some(old) if old.starts_with(OLD) => discard(root, old),
-            old => Ok(Some(Displaced(old.clone()))),
-        });
-        if displaced.is_err() {
-            // What keeps the stage's name is nobody's from here on.
-            root.swept.store(false, Ordering::Relaxed);
-            take_back(root, stage.name(), name, old.as_deref());
-        }
-        Ok(Some(displaced?.unwrap_or(Displaced(None))))
+        Ok(Some(Published {
+            stage: stage.name().into(),
+            name: name.into(),
+            old,
+        }))
     }
 
     /// Gives `stage` the name `name`; returns where the old directory is, if there was one.
@@ -109,6 +112,31 @@ impl Committer {
             }
         }
     }
+}
+
+/// Brings to disk what was published; gives what each has displaced. Those that could not be brought
+/// there have their old directories again.
+pub(crate) fn settle(root: &Root, published: &[Published]) -> (Vec<Displaced>, Result<(), Error>) {
+    let mut displaced = Vec::with_capacity(published.len());
+    // The new names are on disk before anybody is told so, and before an old directory goes.
+    let synced = fsync(&root.dir).map_err(|e| Error::io("fsync", &root.path, e));
+    let settled = synced.and_then(|()| {
+        for Published { old, .. } in published {
+            displaced.push(match old {
+                Some(old) if old.starts_with(OLD) => discard(root, old)?.unwrap_or_default(),
+                old => Displaced(old.clone()),
+            });
+        }
+        Ok(())
+    });
+    if settled.is_err() {
+        // What keeps the stage's name is nobody's from here on.
+        root.swept.store(false, Ordering::Relaxed);
+        for Published { stage, name, old } in &published[displaced.len()..] {
+            take_back(root, stage, name, old.as_deref());
+        }
+    }
+    (displaced, settled)
 }
 
 /// The replacement in two renames, for file systems without `RENAME_EXCHANGE`.

@@ -93,7 +93,7 @@ impl Store {
         // Several runs for each core: not all secrets take the same time.
         let run = (ids.len() / (4 * cores())).clamp(1, RUN);
         let taken = AtomicUsize::new(0);
-        in_order(ids, run, |run| self.decrypt_run(run, &taken))
+        in_order(ids, run, cores(), |run| self.decrypt_run(run, &taken))
     }
 
     /// Reads under one lock, and decrypts after it.

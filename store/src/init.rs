@@ -46,7 +46,7 @@ impl Store {
             .map_err(|e| Error::io("open store", path, e))?;
         let lock = LockFile::in_directory(dir, path);
 
-        let stage = Stage::new(&root)?;
+        let mut stage = Stage::new(&root)?;
         stage.write(CONFIG_FILE, toml.as_bytes())?;
         stage.sync()?;
         let exclusive = lock.acquire(Mode::Exclusive, Wait::default())?;

@@ -149,7 +149,9 @@ fn damage(error: &DecryptError) -> String {
             "asks for scrypt work factor {required}; the limit is {}",
             scrypt::MAX_WORK_FACTOR
         ),
-        DecryptError::UnknownFormat => "is of an unknown age version".into(),
+        DecryptError::UnknownFormat => {
+            "is of an unknown age version, or its header is damaged".into()
+        }
         DecryptError::InvalidHeader => "is not an age file, or its header is damaged".into(),
         DecryptError::InvalidMac => "has a damaged header".into(),
         DecryptError::Io(_) => "is truncated or altered".into(),

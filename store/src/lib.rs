@@ -24,6 +24,7 @@ mod rename;
 mod root;
 mod scrypt;
 mod secret;
+mod set_many;
 mod source;
 #[cfg_attr(not(feature = "ssh"), path = "no_ssh.rs")]
 mod ssh;
@@ -51,6 +52,7 @@ pub use pattern::{MAX_PATTERN_LEN, Pattern};
 pub use posixage_lock as lock;
 pub use scrypt::MAX_WORK_FACTOR;
 pub use secret::{MAX_VALUE_LEN, Secret};
+pub use set_many::SetManyError;
 pub use source::{KeyError, KeySource};
 pub use store::{Entry, Store};
 pub use verify::Verify;

@@ -17,13 +17,15 @@ pub(crate) fn cores() -> usize {
     *CORES.get_or_init(|| thread::available_parallelism().map_or(1, NonZero::get))
 }
 
-/// Does `work` on runs of `len` items; gives what that gave, in the order of the items.
+/// Does `work` on runs of `len` items, in so many threads; gives what that gave, in the order of the
+/// items.
 ///
 /// The caller's thread takes part: one run alone starts no other, and where none can be started it
 /// does all the work. A panic in `work` is the caller's.
 pub(crate) fn in_order<T: Sync, R: Send>(
     items: &[T],
     len: usize,
+    threads: usize,
     work: impl Fn(&[T]) -> Vec<R> + Sync,
 ) -> Vec<R> {
     if items.len() <= len {
@@ -43,7 +45,7 @@ pub(crate) fn in_order<T: Sync, R: Send>(
     };
     let mut done = thread::scope(|scope| {
         let start = |_| thread::Builder::new().spawn_scoped(scope, take_part).ok();
-        let others: Vec<_> = (1..cores().min(runs.len())).filter_map(start).collect();
+        let others: Vec<_> = (1..threads.min(runs.len())).filter_map(start).collect();
         let mut done = take_part();
         for other in others {
             done.extend(other.join().unwrap_or_else(|panic| resume_unwind(panic)));
@@ -64,15 +66,15 @@ mod tests {
         for len in [1, 7, 999, 1000, 1001] {
             let odd = |run: &[u32]| run.iter().copied().filter(|n| n % 2 == 1).collect();
             let expected: Vec<u32> = (0..1000).filter(|n| n % 2 == 1).collect();
-            assert_eq!(in_order(&items, len, odd), expected, "{len}");
+            assert_eq!(in_order(&items, len, 3, odd), expected, "{len}");
         }
-        assert!(in_order(&[], 3, |_: &[u32]| Vec::<u32>::new()).is_empty());
+        assert!(in_order(&[], 3, 3, |_: &[u32]| Vec::<u32>::new()).is_empty());
     }
 
     #[test]
     #[should_panic(expected = "of the work")]
     fn a_panic_comes_out_as_it_was() {
-        in_order(&[1, 2, 3, 4], 1, |run| match run {
+        in_order(&[1, 2, 3, 4], 1, 3, |run| match run {
             [3] => panic!("of the work"),
             run => run.to_vec(),
         });

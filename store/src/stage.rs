@@ -30,6 +30,8 @@ pub(crate) struct Stage<'r> {
     root: &'r Root,
     name: String,
     dir: OwnedFd,
+    /// Written and not yet brought to disk.
+    files: Vec<(&'static str, File)>,
     remove: bool,
 }
 
@@ -43,6 +45,7 @@ impl<'r> Stage<'r> {
                     root,
                     name,
                     dir,
+                    files: Vec::with_capacity(2),
                     remove: true,
                 });
             }
@@ -54,23 +57,31 @@ impl<'r> Stage<'r> {
         &self.name
     }
 
-    /// Writes a file whose content is on disk when this returns.
-    pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<(), Error> {
-        let fails = |op| move |e: io::Error| Error::io(op, self.path_of(name), e);
+    /// Writes a file. It is not on disk before [`sync`](Self::sync).
+    pub(crate) fn write(&mut self, name: &'static str, content: &[u8]) -> Result<(), Error> {
+        let fails = |op| move |path, e: io::Error| Error::io(op, path, e);
+        let path = || self.path_of(name);
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
-        let file = openat(&self.dir, name, flags, mode).map_err(|e| fails("create")(e.into()))?;
-        allow_owner(&file, mode).map_err(|e| fails("set the mode of")(e.into()))?;
+        let file =
+            openat(&self.dir, name, flags, mode).map_err(|e| fails("create")(path(), e.into()))?;
+        allow_owner(&file, mode).map_err(|e| fails("set the mode of")(path(), e.into()))?;
         let mut file = File::from(file);
-        file.write_all(content).map_err(fails("write"))?;
-        // A failed fsync is not retried: the kernel reports a lost page once, and a second call
-        // would call it written.
-        file.sync_all().map_err(fails("fsync"))
+        file.write_all(content)
+            .map_err(|e| fails("write")(path(), e))?;
+        self.files.push((name, file));
+        Ok(())
     }
 
-    /// Writes the directory to disk: without it a power cut may leave a secret without its files.
+    /// Brings everything to disk: the files by the descriptors that wrote them, which are told of
+    /// every page that was lost, and the directory, or a power cut may leave it without them.
     pub(crate) fn sync(&self) -> Result<(), Error> {
+        // A failed fsync is not retried: the kernel reports a lost page once, and a second call
+        // would call it written.
+        for (name, file) in &self.files {
+            fsync(file).map_err(|e| Error::io("fsync", self.path_of(name), e))?;
+        }
         fsync(&self.dir).map_err(|e| Error::io("fsync", self.root.path_of(&self.name), e))
     }
 

@@ -18,7 +18,7 @@ use crate::{
     key::Recipient,
     keyring::{Fetch, Keyring},
     metadata::Metadata,
-    parallel::in_order,
+    parallel::{cores, in_order},
     pattern::Pattern,
     root::Root,
     secret::Secret,
@@ -237,7 +237,9 @@ impl Store {
                 id: id.clone(),
             }),
         };
-        in_order(ids, RUN, |run| run.iter().filter_map(entry).collect())
+        in_order(ids, RUN, cores(), |run| {
+            run.iter().filter_map(entry).collect()
+        })
     }
 
     /// How many secrets there are, by the names of their directories. Takes no lock, so that it

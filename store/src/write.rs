@@ -6,7 +6,7 @@ use posixage_lock::{Guard, Mode};
 
 use crate::{
     cipher,
-    commit::{Displaced, Overwrite, discard},
+    commit::{Displaced, Overwrite, Published, discard, settle},
     directory::{METADATA_FILE, Sealed},
     error::Error,
     id::Id,
@@ -16,7 +16,7 @@ use crate::{
     secret::{MAX_VALUE_LEN, Secret},
     source::KeyError,
     stage::Stage,
-    store::Store,
+    store::{Inner, Store},
     sweep,
 };
 
@@ -131,6 +131,7 @@ impl Store {
             Change::Remove => self.unpublish(&exclusive, id)?,
             Change::Set(secret) => {
                 let mut stage = self.stage(id, &secret, &recipients)?;
+                stage.sync()?;
                 self.publish(&exclusive, &mut stage, id, Overwrite::Allow)?
             }
         };
@@ -144,7 +145,7 @@ impl Store {
     /// A handle looks for stages and trash once, and again after it has left some itself: to list the
     /// root costs more than a commit where there are many secrets, and these harm nobody until the
     /// next process comes.
-    fn acquire_to_write(&self) -> Result<Guard, Error> {
+    pub(crate) fn acquire_to_write(&self) -> Result<Guard, Error> {
         let exclusive = self.acquire(Mode::Exclusive)?;
         let root = &self.inner.root;
         sweep::recover(root, &exclusive)?;
@@ -159,6 +160,7 @@ impl Store {
         self.inner.root.check_writable()?;
         let recipients = self.recipients(id)?;
         let mut stage = self.stage(id, secret, &recipients)?;
+        stage.sync()?;
         let exclusive = self.acquire_to_write()?;
         let displaced = self.publish(&exclusive, &mut stage, id, overwrite)?;
         drop(exclusive);
@@ -166,8 +168,8 @@ impl Store {
         Ok(())
     }
 
-    /// Encrypts and writes a secret's directory under a temporary name, down to the disk.
-    fn stage(
+    /// Encrypts and writes a secret's directory under a temporary name.
+    pub(crate) fn stage(
         &self,
         id: &Id,
         secret: &Secret,
@@ -191,12 +193,11 @@ impl Store {
                 reason: e.to_string(),
             }
         })?;
-        let stage = Stage::new(&self.inner.root)?;
+        let mut stage = Stage::new(&self.inner.root)?;
         stage.write(METADATA_FILE, &metadata)?;
         for (key_type, file) in files {
             stage.write(key_type.file_name(), &file)?;
         }
-        stage.sync()?;
         Ok(stage)
     }
 
@@ -207,15 +208,29 @@ impl Store {
         id: &Id,
         overwrite: Overwrite,
     ) -> Result<Displaced, Error> {
+        let published = self.rename(exclusive, stage, id, overwrite)?;
+        let (displaced, settled) = settle(&self.inner.root, &[published]);
+        settled?;
+        tracing::debug!(%id, "committed");
+        Ok(displaced.into_iter().next().unwrap_or_default())
+    }
+
+    /// Gives a stage that is on disk the secret's name, which is not on disk before it is settled.
+    pub(crate) fn rename(
+        &self,
+        exclusive: &Guard,
+        stage: &mut Stage<'_>,
+        id: &Id,
+        overwrite: Overwrite,
+    ) -> Result<Published, Error> {
+        let Inner {
+            root, committer, ..
+        } = &*self.inner;
         // The fence: nothing is committed on a lock that was lost while we slept.
         exclusive.verify()?;
-        let displaced = self
-            .inner
-            .committer
-            .publish(&self.inner.root, stage, &id.directory_name(), overwrite)?
-            .ok_or_else(|| Error::AlreadyExists { id: id.clone() })?;
-        tracing::debug!(%id, "committed");
-        Ok(displaced)
+        committer
+            .publish(root, stage, &id.directory_name(), overwrite)?
+            .ok_or_else(|| Error::AlreadyExists { id: id.clone() })
     }
 
     fn unpublish(&self, exclusive: &Guard, id: &Id) -> Result<Displaced, Error> {
@@ -225,7 +240,7 @@ impl Store {
     }
 
     /// Whom to encrypt to: those the caller named, else those of the store, else whoever can read.
-    fn recipients(&self, id: &Id) -> Result<Vec<Recipient>, Error> {
+    pub(crate) fn recipients(&self, id: &Id) -> Result<Vec<Recipient>, Error> {
         let mut all = Vec::new();
         if !self.inner.recipients.is_empty() {
             for source in &self.inner.recipients {

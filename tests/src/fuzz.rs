@@ -5,6 +5,7 @@
 
 mod bytes;
 pub mod config;
+pub mod helpers;
 pub mod key_file;
 pub mod metadata;
 pub mod model;
@@ -16,11 +17,12 @@ pub mod tree;
 pub type Target = fn(&[u8]);
 
 /// The targets, by the names of their binaries and their directories of inputs.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("names", names::run),
     ("metadata", metadata::run),
     ("config", config::run),
     ("key_file", key_file::run),
+    ("helpers", helpers::run),
     ("tree", tree::run),
     ("model", model::run),
 ];

@@ -11,9 +11,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{SeekFrom, seek, syncfs};
+use rustix::fs::{SeekFrom, ioctl_ficlone, seek, syncfs};
 
-use crate::{Program, Sandbox, tools};
+use crate::{Program, tools};
 
 /// How often the file is read until nothing is written meanwhile.
 const READS: usize = 100;
@@ -34,44 +34,63 @@ pub struct Format {
 
 /// All of them, with the least zeal to write: nothing goes to the disk by the clock, if that can be
 /// had. The second is ext4 with what it does for careless programs turned off.
-pub const FORMATS: [Format; 4] = [
-    Format {
-        name: "ext4",
-        kernel: "ext4",
-        make: &["mkfs.ext4", "-q", "-F"],
-        package: "e2fsprogs",
-        len: 8 << 20,
-        options: "loop,commit=600",
-    },
-    Format {
-        name: "ext4 (writeback)",
-        kernel: "ext4",
-        make: &["mkfs.ext4", "-q", "-F"],
-        package: "e2fsprogs",
-        len: 8 << 20,
-        options: "loop,commit=600,data=writeback,noauto_da_alloc",
-    },
-    Format {
-        name: "xfs",
-        kernel: "xfs",
-        make: &["mkfs.xfs", "-q", "-f"],
-        package: "xfsprogs",
-        len: 300 << 20,
-        options: "loop",
-    },
-    Format {
-        name: "btrfs",
-        kernel: "btrfs",
-        make: &["mkfs.btrfs", "-q", "-f"],
-        package: "btrfs-progs",
-        len: 128 << 20,
-        options: "loop,commit=600",
-    },
-];
+pub const FORMATS: [Format; 4] = [EXT4, EXT4_WRITEBACK, XFS, BTRFS];
+
+const EXT4: Format = Format {
+    name: "ext4",
+    kernel: "ext4",
+    make: &["mkfs.ext4", "-q", "-F"],
+    package: "e2fsprogs",
+    len: 8 << 20,
+    options: "loop,commit=600",
+};
+
+const EXT4_WRITEBACK: Format = Format {
+    name: "ext4 (writeback)",
+    options: "loop,commit=600,data=writeback,noauto_da_alloc",
+    ..EXT4
+};
+
+const XFS: Format = Format {
+    name: "xfs",
+    kernel: "xfs",
+    make: &["mkfs.xfs", "-q", "-f"],
+    package: "xfsprogs",
+    len: 300 << 20,
+    options: "loop",
+};
+
+const BTRFS: Format = Format {
+    name: "btrfs",
+    kernel: "btrfs",
+    make: &["mkfs.btrfs", "-q", "-f"],
+    package: "btrfs-progs",
+    len: 128 << 20,
+    options: "loop,commit=600",
+};
+
+/// One with room for images of the others, of which it makes copies at once.
+pub const SHELF: Format = Format {
+    name: "xfs (reflink)",
+    len: 8 << 30,
+    make: &["mkfs.xfs", "-q", "-f", "-m", "reflink=1"],
+    ..XFS
+};
 
 /// What is in the file, but for zeros: blocks by their place.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Blocks(BTreeMap<u64, Vec<u8>>);
+
+impl Blocks {
+    /// Reads them.
+    ///
+    /// # Panics
+    /// The file cannot be read.
+    #[must_use]
+    pub fn of(file: &Path) -> Self {
+        read(file).unwrap_or_else(|e| panic!("read {}: {e}", file.display()))
+    }
+}
 
 /// A file system in a file, mounted. Dropped, it is unmounted and the file removed.
 pub struct Image {
@@ -80,15 +99,15 @@ pub struct Image {
 }
 
 impl Image {
-    /// Makes one and mounts it on a directory.
+    /// Makes one, in a file in `dir`, and mounts it on a directory.
     ///
     /// # Errors
     /// This kernel, or this user's rights, do not allow it: what mount(8) said.
     ///
     /// # Panics
     /// The file system cannot be made.
-    pub fn make(format: &Format, sandbox: &Sandbox, at: &Path) -> Result<Self, String> {
-        let file = sandbox.path().join("image");
+    pub fn make(format: &Format, dir: &Path, at: &Path) -> Result<Self, String> {
+        let file = dir.join("image");
         let made = File::create_new(&file).and_then(|file| file.set_len(format.len));
         made.unwrap_or_else(|e| panic!("make {}: {e}", file.display()));
         Program::new(tools::need(format.make[0], format.package))
@@ -106,13 +125,8 @@ impl Image {
     ///
     /// # Panics
     /// The file cannot be written.
-    pub fn of(
-        format: &Format,
-        blocks: &Blocks,
-        sandbox: &Sandbox,
-        at: &Path,
-    ) -> Result<Self, String> {
-        let path = sandbox.path().join("image.copy");
+    pub fn of(format: &Format, blocks: &Blocks, dir: &Path, at: &Path) -> Result<Self, String> {
+        let path = dir.join("image.copy");
         let written = File::create_new(&path).and_then(|file| {
             file.set_len(format.len)?;
             let mut blocks = blocks.0.iter();
@@ -131,6 +145,17 @@ impl Image {
         syncfs(dir).expect("syncfs");
     }
 
+    /// Makes a copy of what the disk has been given by this moment: all of it at once, while it is
+    /// written to. Only on a [`SHELF`].
+    ///
+    /// # Panics
+    /// It cannot be made.
+    pub fn snapshot(&self, to: &Path) {
+        let source = File::open(&self.file).expect("open the image");
+        let copy = File::create_new(to).and_then(|to| Ok(ioctl_ficlone(to, source)?));
+        copy.unwrap_or_else(|e| panic!("copy to {}: {e}", to.display()));
+    }
+
     /// What the disk has been given. Two looks in a row must see the same: what is being written, some
     /// of it before the rest, would look like a disk that does not keep to the order it was told.
     ///
@@ -138,7 +163,7 @@ impl Image {
     /// It cannot be read, or is written to all the time.
     #[must_use]
     pub fn blocks(&self) -> Blocks {
-        let read = || read(&self.file).expect("read the image");
+        let read = || Blocks::of(&self.file);
         let mut before = read();
         for _ in 0..READS {
             let after = read();

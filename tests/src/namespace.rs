@@ -50,3 +50,19 @@ pub fn run_ignored(shell: Program, sandbox: &Sandbox, inside: &str, test: &str) 
     assert!(output.out().contains("1 passed"), "{output:?}");
     eprint!("{}", output.err());
 }
+
+/// Runs the ignored test of that name where it may mount file systems in files, if this user may.
+///
+/// # Panics
+/// The test fails.
+pub fn run_alone(test: &str) {
+    if !tools::may_mount() {
+        tools::left_out("file systems in files, which take root to mount");
+        return;
+    }
+    let sandbox = Sandbox::new();
+    // In memory: it is written to for a long time, and lost on purpose.
+    let script = "mount -t tmpfs -o mode=0700,size=8g tmpfs \"$1\"; shift; exec \"$@\"";
+    let shell = shell(script).expect("a shell that may mount");
+    run_ignored(shell, &sandbox, "", test);
+}

@@ -47,6 +47,9 @@ fn strace(options: &[&str]) -> Vec<String> {
         words.push(tools::need("unshare", "util-linux").display().to_string());
         words.extend(["--user", "--map-root-user"].map(String::from));
     }
+    // A shell has started this in the background, perhaps, with Ctrl-C ignored.
+    words.push(tools::need("env", "coreutils").display().to_string());
+    words.push("--default-signal=INT".into());
     words.push(tools::need("strace", "strace").display().to_string());
     words.extend(options.iter().map(|option| String::from(*option)));
     words

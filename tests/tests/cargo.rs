@@ -1,12 +1,12 @@
 //! Claim: `cargo login`, what reads the token, and `cargo logout` work with
 //! `cargo-credential-posixage`, and the token is nowhere in the clear.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use posixage_tests::{
-    Output, Program, Sandbox, Terminal,
+    Output, Program, Sandbox, Terminal, binary,
     cargo_registry::{CargoRegistry, cargo_home},
-    golden,
+    golden, page,
     tree::Snapshot,
 };
 
@@ -274,6 +274,42 @@ fn the_protocol_word_for_word() {
     let logged_out = serde_json::json!({ "Ok": { "kind": "logout" } });
     assert_eq!(answer(&sandbox, logout), logged_out);
     assert_eq!(answer(&sandbox, get), not_found);
+}
+
+#[test]
+fn the_page_does_what_it_says_word_for_word() {
+    let home = Home::new();
+    let cargo = Path::new(env!("CARGO")).parent().expect("a directory");
+    let path = std::env::var("PATH").unwrap_or_default();
+    let ours = binary::directory().display();
+    let sh = |script: &str| {
+        let sh = home.sandbox.program("sh").args(["-euc", script]);
+        sh.env("PATH", format!("{ours}:{}:{path}", cargo.display()))
+            // Not crates.io, which is not to be had here.
+            .env("CARGO_REGISTRIES_TEST_INDEX", home.registry.index())
+            .env("CARGO_REGISTRY_DEFAULT", "test")
+            .env("CARGO_NET_RETRY", "0")
+    };
+    let [set_up, move_old, look] = page::blocks("cli/docs/cargo.md", "sh").try_into().unwrap();
+    sh(&set_up).input(TOKEN).run().succeeds();
+    let listed = sh(&look).run().succeeds_silently().out();
+    assert!(
+        listed.starts_with(&home.id()) && listed.contains(&home.registry.index()),
+        "{listed}"
+    );
+    sh("cargo search demo").run().succeeds();
+    sh("cargo logout").run().succeeds();
+    assert_eq!(home.ids(), "");
+
+    let old = format!("[registries.test]\ntoken = \"{TOKEN}\"\n");
+    let old = home
+        .sandbox
+        .file(cargo_home().join("credentials.toml"), old);
+    sh(&move_old).run().succeeds();
+    assert!(!old.exists());
+    assert_eq!(home.sandbox.get(&home.id()), TOKEN.as_bytes());
+    sh("cargo search demo").run().succeeds();
+    home.assert_clean();
 }
 
 #[test]

@@ -24,7 +24,11 @@ fn a_first_use_killed_before_any_system_call_is_mended_by_the_second() {
         for nth in before + 1.. {
             let kill = format!("inject={call}:signal=KILL:when={nth}");
             let sandbox = Sandbox::new();
-            let (output, _) = strace::tampered(&sandbox, set(&sandbox, "first"), &[kill.clone()]);
+            let (output, _) = strace::tampered(
+                &sandbox,
+                set(&sandbox, "first"),
+                std::slice::from_ref(&kill),
+            );
             if output.status.success() {
                 break;
             }

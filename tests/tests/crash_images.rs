@@ -3,8 +3,8 @@
 //! there, and the new one once the write has succeeded.
 //!
 //! The copy is a disk that has written all that it was given until then: so this shows that what must
-//! survive was given to it in time. A disk that lost what it was not told to flush, and cuts in the
-//! middle of a call, are not shown here; `crash_power` has them, over a model.
+//! survive was given to it in time. `crash_images_busy` cuts in the middle of a call. What a disk may
+//! lose of what it was not told to flush is not shown here; `crash_power` has it, over a model.
 //!
 //! `POSIXAGE_LONG=1` does it with every operation.
 
@@ -69,7 +69,7 @@ fn survey(format: &Format, write: &Write, others: Others) -> Option<Survey> {
     let sandbox = Sandbox::new();
     let disk = sandbox.directory("home/.local/share");
     let copy = sandbox.directory("copy");
-    let image = match Image::make(format, &sandbox, &disk) {
+    let image = match Image::make(format, sandbox.path(), &disk) {
         Ok(image) => image,
         Err(why) => {
             tools::left_out(&format!("power cuts on {}: {why}", format.name));
@@ -101,7 +101,7 @@ fn survey(format: &Format, write: &Write, others: Others) -> Option<Survey> {
 
     let mut survey = Survey::default();
     for (blocks, acknowledged) in &states {
-        let found = Image::of(format, blocks, subject.sandbox(), &copy).and_then(|image| {
+        let found = Image::of(format, blocks, subject.sandbox().path(), &copy).and_then(|image| {
             let root = copy.join("posixage");
             let found = survey::look(&subject, &root, &allowed(&write.row, acknowledged));
             drop(image);
@@ -126,20 +126,9 @@ fn survives(format: &Format, write: &Write, others: Others) {
     assert_eq!(survey.found, write.row.iter().copied().collect());
 }
 
-/// Runs one of the ignored tests below where it may mount.
-fn alone(test: &str) {
-    if !tools::may_mount() {
-        tools::left_out("file systems in files, which take root to mount");
-        return;
-    }
-    let sandbox = Sandbox::new();
-    let shell = namespace::shell("shift; exec \"$@\"").expect("a shell that may mount");
-    namespace::run_ignored(shell, &sandbox, "", test);
-}
-
 #[test]
 fn writes_survive_power_cuts() {
-    alone("writes_survive_power_cuts_here");
+    namespace::run_alone("writes_survive_power_cuts_here");
 }
 
 #[test]
@@ -180,7 +169,7 @@ fn writes_survive_power_cuts_here() {
 /// The control: a harness that does not catch this proves nothing.
 #[test]
 fn the_reference_s_order_of_calls_loses_secrets_here() {
-    alone("the_reference_s_order_of_calls_loses_secrets");
+    namespace::run_alone("the_reference_s_order_of_calls_loses_secrets");
 }
 
 #[test]

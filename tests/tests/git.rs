@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use posixage_tests::{
-    Output, Program, Sandbox, git_credential::asks_nobody, git_server::GitServer, tools,
+    Output, Program, Sandbox, git_credential::asks_nobody, git_server::GitServer, page, tools,
     tree::Snapshot,
 };
 
@@ -253,4 +253,42 @@ fn parallel_fetches_leave_the_password_where_it_is() {
         clone.wait().succeeds_silently();
     }
     assert_eq!(Snapshot::of(&home.sandbox.store()), before);
+}
+
+#[test]
+fn the_page_does_what_it_says_word_for_word() {
+    let sandbox = Sandbox::new();
+    let sh = |script: &str| {
+        let sh = sandbox.client("sh").args(["-euc", script]);
+        sh.env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .run()
+    };
+    let page = "cli/docs/git.md";
+    let [set_up, try_it, look, move_old] = page::blocks(page, "sh").try_into().unwrap();
+    sh(&set_up).succeeds_silently();
+    let shown = page::blocks(page, "console").remove(0);
+    assert_eq!(sh(&try_it).succeeds().out().trim_end(), shown);
+    assert_eq!(
+        sh(&look).succeeds_silently().out(),
+        "git/https/example.com/zoe\n"
+    );
+    let old = format!("https://zoe:{FIRST}@example.com\nhttp://bob:p%40ss@h%3a80/a.git\n");
+    let old = sandbox.file("home/.git-credentials", old);
+    sh(&move_old).succeeds_silently();
+    assert!(!old.exists());
+    for (place, password) in [
+        ("https://example.com", FIRST),
+        ("http://bob@h:80/a.git", "p@ss"),
+    ] {
+        let fill = asks_nobody(&sandbox, &[]).args(["credential", "fill"]);
+        let filled = fill
+            .input(format!("url={place}\n"))
+            .run()
+            .succeeds_silently();
+        assert!(
+            filled.out().ends_with(&format!("password={password}\n")),
+            "{filled:?}"
+        );
+    }
 }

@@ -6,8 +6,8 @@ use posixage::{
     lock::{Mode, Wait},
 };
 
-/// More than one listing's batch.
-const COUNT: usize = 130;
+/// More than two of a listing's batches.
+const COUNT: usize = 300;
 
 fn store(dir: &tempfile::TempDir) -> Store {
     let path = dir.path().join("store");

@@ -177,8 +177,8 @@ fn a_write_clears_away_what_a_write_of_the_same_handle_left() {
 /// As whoever takes a lock over from a process that is stopped.
 fn take_the_lock(store: &Path) {
     let lock = store.join(".posixage.lock");
-    fs::remove_file(&lock).unwrap();
-    File::create_new(lock).unwrap();
+    fs::remove_file(&lock).expect("remove the lock file");
+    File::create_new(lock).expect("another lock file");
 }
 
 /// A directory open to others, and a file in it: both are repaired, unless the lock is lost between.

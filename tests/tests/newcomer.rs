@@ -3,9 +3,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use posixage_tests::{
-    Program, Sandbox, Terminal, golden, process::ORDINARY_USER, tools, tree::Snapshot,
-};
+use posixage_tests::{Sandbox, Terminal, golden, tree::Snapshot};
 
 #[test]
 fn no_store() {
@@ -199,79 +197,6 @@ fn help_is_help() {
     assert!(!sandbox.home().join(".config").exists());
 }
 
-/// Runs it into a reader that goes away after `head`.
-fn into(program: Program, head: &str) -> posixage_tests::Output {
-    let script = format!(r#"{{ "$@"; echo $? >&2; }} | {head}"#);
-    program.in_shell(&script).run()
-}
-
-#[test]
-fn a_reader_that_goes_away_ends_it_without_a_word() {
-    let sandbox = Sandbox::new().initialised();
-    sandbox.set("large", vec![b'v'; 1 << 20]);
-    let output = into(sandbox.posixage(["get", "large"]), "head -c 1").succeeds();
-    assert_eq!(
-        (output.out().as_str(), output.err().as_str()),
-        ("v", "141\n")
-    );
-    let output = into(sandbox.posixage(["get", "--json", "large"]), "head -c 1").succeeds();
-    assert_eq!(
-        (output.out().as_str(), output.err().as_str()),
-        ("{", "141\n")
-    );
-    // Somebody who reads nothing at all.
-    let output = into(sandbox.posixage(["get", "large"]), "true").succeeds();
-    assert_eq!(
-        (output.out().as_str(), output.err().as_str()),
-        ("", "141\n")
-    );
-}
-
-#[test]
-fn list_into_head_prints_the_first_line() {
-    let sandbox = Sandbox::new().initialised();
-    // More than a pipe holds, without a thousand secrets: metadata is printed, too.
-    let metadata = serde_json::json!({ "k": "m".repeat(200_000) });
-    for id in ["a", "b"] {
-        let json = serde_json::json!({ "secret": "v", "metadata": metadata }).to_string();
-        sandbox
-            .posixage(["set", "--json", id])
-            .input(json)
-            .run()
-            .succeeds();
-    }
-    let output = into(sandbox.posixage(["list", "--long"]), "head -c 1").succeeds();
-    assert_eq!(
-        (output.out().as_str(), output.err().as_str()),
-        ("a", "141\n")
-    );
-    // What fits into the pipe may end either way, but says nothing.
-    let output = into(sandbox.posixage(["list"]), "head -n 1").succeeds();
-    assert_eq!(output.out(), "a\n");
-    assert!(
-        ["0\n", "141\n"].contains(&output.err().as_str()),
-        "{output:?}"
-    );
-}
-
-#[test]
-fn output_to_a_full_disk_is_an_error() {
-    let sandbox = Sandbox::new().initialised();
-    sandbox.set("x", "value");
-    for args in [
-        &["get", "x"][..],
-        &["list"],
-        &["get", "--json", "x"],
-        &["completions", "bash"],
-    ] {
-        let output = sandbox
-            .posixage(args)
-            .in_shell(r#"exec "$@" >/dev/full"#)
-            .run();
-        output.fails(1).says(["standard output", "no space left"]);
-    }
-}
-
 #[test]
 fn a_store_that_is_a_file() {
     let sandbox = Sandbox::new();
@@ -343,122 +268,6 @@ fn a_home_that_is_not_there_or_cannot_be_written() {
         .fails(1)
         .says([closed.to_str().unwrap(), "permission denied"]);
     assert_eq!(fs::read_dir(&closed).unwrap().count(), 0);
-}
-
-#[test]
-fn a_store_of_somebody_else() {
-    if !tools::is_root() {
-        tools::left_out("a store of somebody else, which takes root to make");
-        return;
-    }
-    // Root's, in the hands of an ordinary user: closed, and then open to all.
-    let sandbox = Sandbox::ordinary();
-    let store = golden::store(&sandbox, "age");
-    let key = golden::key(&sandbox, "age-1.txt");
-    let posixage = |args: &[&str]| {
-        let posixage = sandbox
-            .posixage(["--store"])
-            .arg(&store)
-            .arg("-i")
-            .arg(&key);
-        posixage.args(args).input("v").run()
-    };
-    for path in posixage_tests::tree::walk(&store) {
-        std::os::unix::fs::chown(&path, Some(0), Some(0)).unwrap();
-    }
-    let before = Snapshot::of(&store);
-    for args in [
-        &["get", "a"][..],
-        &["list"],
-        &["set", "x"],
-        &["rm", "a"],
-        &["status"],
-    ] {
-        let output = posixage(args)
-            .fails(1)
-            .says([store.to_str().unwrap(), "permission denied"]);
-        assert!(!output.hint().is_empty());
-    }
-    for mode in [0o755, 0o777] {
-        fs::set_permissions(&store, fs::Permissions::from_mode(mode)).unwrap();
-        for args in [&["get", "a"][..], &["list"], &["set", "x"], &["rm", "a"]] {
-            let output = posixage(args).fails(8).says([store.to_str().unwrap()]);
-            assert!(!output.hint().is_empty(), "{output:?}");
-        }
-    }
-    fs::set_permissions(&store, fs::Permissions::from_mode(0o700)).unwrap();
-    assert_eq!(Snapshot::of(&store), before);
-}
-
-#[test]
-fn an_ordinary_users_store_in_the_hands_of_root_is_read_and_not_written() {
-    if !tools::is_root() {
-        tools::left_out("root in somebody else's store, which takes root");
-        return;
-    }
-    let sandbox = Sandbox::new();
-    let store = golden::store(&sandbox, "age");
-    let key = golden::key(&sandbox, "age-1.txt");
-    for path in posixage_tests::tree::walk(&store) {
-        std::os::unix::fs::chown(&path, Some(ORDINARY_USER), Some(ORDINARY_USER)).unwrap();
-    }
-    let before = Snapshot::of(&store);
-    let posixage = |args: &[&str]| {
-        let posixage = sandbox
-            .posixage(["--store"])
-            .arg(&store)
-            .arg("-i")
-            .arg(&key);
-        posixage.args(args).input("v").run()
-    };
-    assert_eq!(posixage(&["get", "a"]).succeeds_silently().out(), "1");
-    posixage(&["list"]).succeeds_silently();
-    for args in [
-        &["set", "x"][..],
-        &["set", "--force", "a"],
-        &["rm", "a"],
-        &["rm", "--all"],
-    ] {
-        let output = posixage(args)
-            .fails(8)
-            .says([ORDINARY_USER.to_string().as_str()]);
-        assert!(!output.hint().is_empty());
-    }
-    assert_eq!(Snapshot::of(&store), before);
-}
-
-#[test]
-fn a_store_that_others_can_read_or_write() {
-    let sandbox = Sandbox::new().initialised();
-    sandbox.set("x", "value");
-    let dir = sandbox.store().join("eA==");
-    for (path, safe, unsafe_mode) in [
-        (sandbox.store(), 0o700, 0o755),
-        (sandbox.store(), 0o700, 0o710),
-        (dir.clone(), 0o700, 0o750),
-        (dir.join("secretage"), 0o600, 0o644),
-        (dir.join("metadata.json"), 0o600, 0o660),
-        (sandbox.store().join(".posixage.toml"), 0o600, 0o666),
-        (sandbox.identity(), 0o600, 0o640),
-    ] {
-        fs::set_permissions(&path, fs::Permissions::from_mode(unsafe_mode)).unwrap();
-        let output = sandbox
-            .run(["get", "x"])
-            .fails(8)
-            .says([path.to_str().unwrap()]);
-        assert!(
-            output.hint().contains(&format!("chmod {safe:o}")),
-            "{output:?}"
-        );
-        let allowed = sandbox.run(["--allow-insecure-permissions", "get", "x"]);
-        assert_eq!(allowed.succeeds_silently().out(), "value");
-        let allowed = sandbox
-            .posixage(["get", "x"])
-            .env("POSIXAGE_ALLOW_INSECURE_PERMISSIONS", "1");
-        assert_eq!(allowed.run().succeeds_silently().out(), "value");
-        fs::set_permissions(&path, fs::Permissions::from_mode(safe)).unwrap();
-        assert_eq!(sandbox.get("x"), b"value");
-    }
 }
 
 #[test]

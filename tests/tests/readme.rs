@@ -2,13 +2,11 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
-use posixage_tests::{Program, Sandbox, binary, tools};
+use posixage_tests::{Program, Sandbox, binary, page, tools};
 
 /// The shell blocks of the README.
 fn blocks() -> Vec<String> {
-    let readme = fs::read_to_string(binary::workspace().join("README.md")).expect("README.md");
-    let block = |text: &str| text.split_once("\n```").map(|(block, _)| block.to_owned());
-    readme.split("```sh\n").skip(1).filter_map(block).collect()
+    page::blocks("README.md", "sh")
 }
 
 #[test]

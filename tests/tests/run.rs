@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use posixage_tests::{Program, Sandbox, Terminal, golden, strace, tools};
+use posixage_tests::{Program, Sandbox, Terminal, golden, page, strace, tools};
 use rustix::process::Signal;
 
 const VALUE: &str = "canary-of-the-value";
@@ -396,4 +396,12 @@ fn an_ordinary_user_can_trace_the_command() {
     // Ours is closed to others of its user; the command's is its own business.
     let output = run(&sandbox, "test -r /proc/self/environ && printenv X").run();
     assert_eq!(output.succeeds_silently().out(), format!("{VALUE}\n"));
+}
+
+#[test]
+fn the_page_does_what_it_says_word_for_word() {
+    let sandbox = Sandbox::new();
+    let [block] = page::blocks("cli/README.md", "sh").try_into().unwrap();
+    let output = sandbox.client("sh").args(["-euc", &block]).run().succeeds();
+    assert_eq!(output.out(), "correct horse\n");
 }

@@ -20,6 +20,7 @@ fn main() -> Result<()> {
     reading::get_password(&table)?;
     reading::get_ten_passwords(&table)?;
     writing::overwrite(&table)?;
+    writing::set_many(&table)?;
     reading::list(&table)?;
     reading::list_many(&table)?;
     reading::filter_age(&table)?;
