@@ -194,3 +194,39 @@ fn whoever_can_change_metadata_cannot_have_a_password_sent_elsewhere() {
     assert!(get(&sandbox, "protocol=https\nhost=bank\n").contains(PASSWORD));
     assert_eq!(get(&sandbox, "protocol=https\nhost=thief\n"), "");
 }
+
+#[test]
+fn a_store_with_a_password_serves_whoever_has_it_and_tells_others_where_it_was_looked_for() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .run(["init", "--password", "--scrypt-work-factor", "2"])
+        .succeeds();
+    let file = sandbox.file("password", "correct horse\n");
+    let place = "protocol=https\nhost=h\n";
+    let login = format!("{place}username=zoe\npassword={PASSWORD}\n");
+    let with = |operation, description: &str| {
+        let helper = helper(&sandbox, operation, description);
+        helper
+            .env("POSIXAGE_PASSWORD_FILE", &file)
+            .run()
+            .succeeds_silently()
+            .out()
+    };
+    let without = |operation, description: &str| {
+        let output = helper(&sandbox, operation, description).run().fails(5);
+        assert_no_secret(&output.says(["POSIXAGE_PASSWORD_FILE", "no terminal"]));
+    };
+    without("store", &login);
+    with("store", &login);
+    with("store", &login);
+    without("get", place);
+    assert_eq!(
+        with("get", place),
+        format!("username=zoe\npassword={PASSWORD}\n")
+    );
+    with("erase", &format!("{place}username=zoe\npassword=other\n"));
+    without("erase", &login);
+    assert_eq!(ids(&sandbox), "git/https/h/zoe\n");
+    with("erase", &login);
+    assert_eq!(ids(&sandbox), "");
+}

@@ -95,16 +95,13 @@ fn variables_called(names: &[OsString]) -> String {
 
 /// As a shell has it: 127 for a program that is not there, 126 for one that cannot be run.
 fn not_started(program: &OsStr, error: &io::Error) -> Failure {
-    let failure = Failure::new(format!(
-        "cannot run {}: {}",
-        program.display(),
-        reason(error)
-    ));
+    let (why, code) = match error.kind() {
+        io::ErrorKind::NotFound => ("no such program".into(), Code::NoSuchProgram),
+        _ => (reason(error), Code::NotRunnable),
+    };
+    let failure = Failure::new(format!("cannot run {}: {why}", program.display())).code(code);
     match error.kind() {
-        io::ErrorKind::NotFound => failure.code(Code::NoSuchProgram),
-        io::ErrorKind::ArgumentListTooLong => failure
-            .code(Code::NotRunnable)
-            .hint("a variable holds 128 KiB at most"),
-        _ => failure.code(Code::NotRunnable),
+        io::ErrorKind::ArgumentListTooLong => failure.hint("a variable holds 128 KiB at most"),
+        _ => failure,
     }
 }
