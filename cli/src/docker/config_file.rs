@@ -45,6 +45,9 @@ pub(crate) enum Origin {
 }
 
 impl ConfigFile {
+    /// How often it is worth to read it again because docker has written to it meanwhile.
+    pub(crate) const TRIES: usize = 10;
+
     /// `config.json` in `$DOCKER_CONFIG`, or in `~/.docker`.
     pub(crate) fn find() -> Result<Self, Failure> {
         let named = env::var_os("DOCKER_CONFIG").filter(|dir| !dir.is_empty());
@@ -228,6 +231,12 @@ impl ConfigFile {
 
     fn directory(&self) -> &Path {
         self.target.parent().unwrap_or(Path::new("/"))
+    }
+
+    /// What to say after that many tries.
+    pub(crate) fn keeps_changing(&self) -> Failure {
+        Failure::new(format_args!("{} keeps changing", self.path.display()))
+            .hint("try again when nobody logs in")
     }
 
     fn fails(&self, what: &str, error: &io::Error) -> Failure {

@@ -19,9 +19,6 @@ use crate::{
     settings::Settings,
 };
 
-/// How often the file is read again because docker has written to it meanwhile.
-const TRIES: usize = 10;
-
 /// Does it, or with `dry_run` says what it would do.
 pub(crate) fn run(settings: &Settings, dry_run: bool) -> Result<Report, Failure> {
     let file = ConfigFile::find()?;
@@ -39,7 +36,7 @@ pub(crate) fn run(settings: &Settings, dry_run: bool) -> Result<Report, Failure>
     helper.probe(&writer)?;
     let reader = keys::open_to_read(settings)?;
     let before = Record::read(&reader, &file.path)?;
-    for _ in 0..TRIES {
+    for _ in 0..ConfigFile::TRIES {
         let mut record = next_record(before.as_ref(), &config, &plan);
         let mut new = Vec::new();
         let mut moves = Vec::new();
@@ -81,10 +78,7 @@ pub(crate) fn run(settings: &Settings, dry_run: bool) -> Result<Report, Failure>
         describe(&mut report, &plan);
         return Ok(report);
     }
-    Err(
-        Failure::new(format_args!("{} keeps changing", file.path.display()))
-            .hint("try again when nobody logs in"),
-    )
+    Err(file.keeps_changing())
 }
 
 /// What is known of earlier runs, as far as it still holds.

@@ -23,9 +23,6 @@ use crate::{
     settings::Settings,
 };
 
-/// How often the file is read again because docker has written to it meanwhile.
-const TRIES: usize = 10;
-
 pub(crate) fn run(settings: &Settings, dry_run: bool) -> Result<Report, Failure> {
     let file = ConfigFile::find()?;
     let mut config = file.read()?;
@@ -41,7 +38,7 @@ pub(crate) fn run(settings: &Settings, dry_run: bool) -> Result<Report, Failure>
     file.check_writable()?;
     let credentials = credentials(&store, &record)?;
     let mut report = Report::new(&file, dry_run);
-    for _ in 0..TRIES {
+    for _ in 0..ConfigFile::TRIES {
         let (after, hosts) = restore(&config, &record, &credentials);
         if !dry_run && !write(&file, &config, &after, record.origin)? {
             config = file.read()?;
@@ -53,8 +50,14 @@ pub(crate) fn run(settings: &Settings, dry_run: bool) -> Result<Report, Failure>
                 false => report.line("left", format_args!("{host}: logged out or changed since")),
             }
         }
-        let before = record.creds_store.as_deref().unwrap_or("not set");
-        report.done("credsStore", "would set", before.trim_matches('"'));
+        let [now, then] = [&config.object, &after].map(|object| {
+            let creds_store = object.get(&["credsStore"]).unwrap_or("not set");
+            creds_store.trim_matches('"').to_owned()
+        });
+        match now == then {
+            true => report.line("credsStore", then),
+            false => report.done("credsStore", "would set", then),
+        }
         if !dry_run {
             for host in hosts {
                 let moved = &record.moved[host];
@@ -66,10 +69,7 @@ pub(crate) fn run(settings: &Settings, dry_run: bool) -> Result<Report, Failure>
         }
         return Ok(report);
     }
-    Err(
-        Failure::new(format_args!("{} keeps changing", file.path.display()))
-            .hint("try again when nobody logs in"),
-    )
+    Err(file.keeps_changing())
 }
 
 /// What was moved, as it is now.
