@@ -25,7 +25,7 @@ const RUN: usize = 8;
 
 /// Why [`Store::set_many`] did not write all secrets.
 #[derive(Debug, thiserror::Error)]
-#[error("{source}; {written} secrets before it are written")]
+#[error("{source}; secrets written before it: {written}")]
 #[non_exhaustive]
 pub struct SetManyError {
     /// How many are written and on disk: the first ones, in the order given. The others are as they

@@ -266,13 +266,14 @@ fn failed(subject: &Subject, operation: Operation, tampering: &[&str]) -> Survey
         subject.put(states[0]);
         let beside = subject.beside();
         let (output, trace) = run(subject, operation, mark, tampering, injection);
-        let judged = judge(subject, states, &output, call, error).and_then(|state| {
+        let judged = judge(subject, operation, states, &output, call, error).and_then(|state| {
             let written = written(subject, operation, beside?, state, states[1])?;
-            let all_or_none = match output.status.success() {
+            let said = format!("; secrets written before it: {written}\n");
+            let as_said = match output.status.success() {
                 true => operation != Operation::Many || written == 3,
-                false => written == 0,
+                false => written == 0 || output.err().ends_with(&said),
             };
-            match all_or_none {
+            match as_said {
                 true => Ok(()),
                 false => Err(format!("{written} written: {}", output.err())),
             }
@@ -327,14 +328,21 @@ fn is_injected(line: &str, call: &str) -> bool {
 
 fn judge(
     subject: &Subject,
+    operation: Operation,
     [before, after]: [State; 2],
     output: &Output,
     call: &str,
     error: &str,
 ) -> Result<State, String> {
     let succeeded = output.status.success();
-    // What failed did not happen: not the old value is an error that came too late.
-    let state = subject.survives(&[if succeeded { after } else { before }])?;
+    let allowed = match (succeeded, operation) {
+        (true, _) => vec![after],
+        // It says how many it has written.
+        (false, Operation::Many) => vec![before, after],
+        // What failed did not happen: not the old value is an error that came too late.
+        (false, _) => vec![before],
+    };
+    let state = subject.survives(&allowed)?;
     if !succeeded {
         is_explained(subject, output, call, error)?;
     }

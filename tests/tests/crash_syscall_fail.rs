@@ -27,7 +27,7 @@ fn an_update_in_which_a_call_fails_leaves_the_old_value() {
 }
 
 #[test]
-fn writing_many_in_which_a_call_fails_leaves_the_old_values() {
+fn writing_many_in_which_a_call_fails_leaves_the_old_values_or_says_how_many_are_new() {
     survives_failures(Operation::Many, &[]);
 }
 
