@@ -113,7 +113,7 @@ fn podman_skopeo_buildah() {
         .succeeds();
 
     let blocks = blocks("podman.md", "sh");
-    let [helpers, use_it, one_registry] = blocks.as_slice() else {
+    let [helpers, use_it, move_it, one_registry] = blocks.as_slice() else {
         panic!("{blocks:?}");
     };
     paste(&sandbox, helpers, &registry);
@@ -126,6 +126,14 @@ fn podman_skopeo_buildah() {
     assert_eq!(list(&sandbox), "{}\n");
 
     fs::remove_file(insecure.with_file_name("posixage.conf")).unwrap();
+    paste(&sandbox, login, &registry);
+    assert_eq!(list(&sandbox), "{}\n", "the control");
+    let said = paste(&sandbox, move_it, &registry).out();
+    assert!(said.contains("moved "), "{said}");
+    assert!(list(&sandbox).contains("\"zoe\""));
+    paste(&sandbox, rest, &registry);
+    assert_eq!(list(&sandbox), "{}\n");
+
     paste(&sandbox, one_registry, &registry);
     paste(&sandbox, login, &registry);
     assert!(list(&sandbox).contains("\"zoe\""));
