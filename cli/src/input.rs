@@ -18,25 +18,32 @@ pub(crate) fn read_until(
     limit: usize,
     ended: impl Fn(&[u8]) -> bool,
 ) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let fails = |e: io::Error| Failure::new(format!("cannot read standard input: {}", reason(&e)));
-    let mut stdin = io::stdin().lock();
+    read_from(io::stdin().lock(), limit, ended)
+        .map_err(|e| Failure::new(format!("cannot read standard input: {}", reason(&e))))?
+        .ok_or_else(|| Failure::new(format!("standard input is over the limit of {limit} bytes")))
+}
+
+/// The same of anything else; `None` if it is over the limit.
+pub(crate) fn read_from(
+    mut from: impl Read,
+    limit: usize,
+    ended: impl Fn(&[u8]) -> bool,
+) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
     let mut value = Zeroizing::new(Vec::new());
     let mut chunk = Zeroizing::new([0; 64 << 10]);
     loop {
-        let n = match stdin.read(&mut *chunk) {
-            Ok(0) => return Ok(value),
+        let n = match from.read(&mut *chunk) {
+            Ok(0) => return Ok(Some(value)),
             Ok(n) => n,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(fails(e)),
+            Err(e) => return Err(e),
         };
         if value.len() + n > limit {
-            return Err(Failure::new(format!(
-                "standard input is over the limit of {limit} bytes"
-            )));
+            return Ok(None);
         }
         append(&mut value, &chunk[..n]);
         if ended(&value) {
-            return Ok(value);
+            return Ok(Some(value));
         }
     }
 }

@@ -2,6 +2,8 @@
 //! needs. Both are timed in turns, so that a busy machine slows both.
 //!
 //!     cargo bench -p posixage-lock --bench uncontended
+//!
+//! As one of the tests it runs once.
 
 use std::{
     fs::File,
@@ -22,10 +24,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     drop(lock.acquire(Mode::Exclusive, Wait::Try)?);
     let path = root.path().join(FILE_NAME);
 
-    let mut bare = Vec::with_capacity(ROUNDS);
-    let mut exclusive = Vec::with_capacity(ROUNDS);
-    let mut shared = Vec::with_capacity(ROUNDS);
-    for _ in 0..ROUNDS {
+    let rounds = match std::env::args().any(|option| option == "--bench") {
+        true => ROUNDS,
+        false => 1,
+    };
+    let mut bare = Vec::with_capacity(rounds);
+    let mut exclusive = Vec::with_capacity(rounds);
+    let mut shared = Vec::with_capacity(rounds);
+    for _ in 0..rounds {
         bare.push(time(|| yardstick(&path))?);
         exclusive.push(time(|| {
             lock.acquire(Mode::Exclusive, Wait::default())?.release()

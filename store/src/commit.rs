@@ -130,11 +130,7 @@ pub(crate) fn settle(root: &Root, published: &[Published]) -> (Vec<Displaced>, R
         Ok(())
     });
     if settled.is_err() {
-        // What keeps the stage's name is nobody's from here on.
-        root.swept.store(false, Ordering::Relaxed);
-        for Published { stage, name, old } in &published[displaced.len()..] {
-            take_back(root, stage, name, old.as_deref());
-        }
+        take_back(root, &published[displaced.len()..]);
     }
     (displaced, settled)
 }
@@ -176,17 +172,21 @@ pub(crate) fn discard(root: &Root, name: &str) -> Result<Option<Displaced>, Erro
     Ok(Some(Displaced(Some(trash))))
 }
 
-/// Undoes a publication whose fsync failed. What is on disk is not known then, so neither directory
-/// is removed: the disk may know either by the secret's name.
-fn take_back(root: &Root, stage: &str, name: &str, old: Option<&str>) {
-    report(
-        root,
-        match old {
-            Some(old) if old == stage => exchange(root, stage, name).map(drop),
-            Some(old) => rename(root, name, stage).and_then(|()| rename(root, old, name)),
-            None => rename(root, name, stage),
-        },
-    );
+/// Undoes publications that are not on disk for certain. Neither directory is removed: the disk may
+/// know either by the secret's name.
+pub(crate) fn take_back(root: &Root, published: &[Published]) {
+    // What keeps a stage's name is nobody's from here on.
+    root.swept.store(false, Ordering::Relaxed);
+    for Published { stage, name, old } in published {
+        report(
+            root,
+            match old {
+                Some(old) if old == stage => exchange(root, stage, name).map(drop),
+                Some(old) => rename(root, name, stage).and_then(|()| rename(root, old, name)),
+                None => rename(root, name, stage),
+            },
+        );
+    }
 }
 
 fn report(root: &Root, undone: Result<(), Errno>) {

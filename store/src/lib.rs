@@ -67,7 +67,7 @@ const _: () = {
     send_and_sync::<(Id, Pattern, Metadata, Secret)>();
     send_and_sync::<(KeySource<Identity>, KeySource<Recipient>, KeyType)>();
     send_and_sync::<(Identity, Recipient, Password)>();
-    send_and_sync::<(Error, Attempt, KeyError)>();
+    send_and_sync::<(Error, SetManyError, Attempt, KeyError)>();
     send_and_sync::<(ParseIdError, ParseKeyError)>();
 };
 

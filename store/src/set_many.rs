@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::{
-    commit::{Overwrite, settle},
+    commit::{Overwrite, settle, take_back},
     error::Error,
     id::Id,
     key::Recipient,
@@ -25,7 +25,7 @@ const RUN: usize = 8;
 
 /// Why [`Store::set_many`] did not write all secrets.
 #[derive(Debug, thiserror::Error)]
-#[error("{source}; {written} secrets before it are written")]
+#[error("{source}; secrets written before it: {written}")]
 #[non_exhaustive]
 pub struct SetManyError {
     /// How many are written and on disk: the first ones, in the order given. The others are as they
@@ -101,13 +101,13 @@ impl Store {
             Err(error) => return (0, Err(error)),
         };
         let mut published = Vec::with_capacity(stages.len());
-        let mut result = Ok(());
         for (stage, (id, _)) in stages.iter_mut().zip(chunk) {
             match self.rename(&exclusive, stage, id, Overwrite::Allow) {
                 Ok(renamed) => published.push(renamed),
                 Err(error) => {
-                    result = Err(error);
-                    break;
+                    // It may have been an fsync of the root, which is never tried again.
+                    take_back(&self.inner.root, &published);
+                    return (0, Err(error));
                 }
             }
         }
@@ -116,7 +116,7 @@ impl Store {
         for displaced in &displaced {
             displaced.remove(&self.inner.root);
         }
-        (displaced.len(), settled.and(result))
+        (displaced.len(), settled)
     }
 
     /// Encrypts and stages each secret, down to the disk.

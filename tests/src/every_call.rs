@@ -86,6 +86,7 @@ fn killed(
             mark += 2;
             let [before, after] = [operation.before(mark), operation.after(mark)];
             subject.put(before);
+            let beside = subject.beside();
             let output = run(
                 subject,
                 operation,
@@ -101,7 +102,9 @@ fn killed(
                 true => vec![after],
                 false => vec![before, after],
             };
-            let state = subject.survives(&allowed);
+            let state = subject.survives(&allowed).and_then(|state| {
+                written(subject, operation, beside?, state, after).map(|_| state)
+            });
             let state = state.unwrap_or_else(|e| panic!("{operation:?}, {call} {nth}: {e}"));
             if undisturbed {
                 break;
@@ -113,6 +116,32 @@ fn killed(
         }
     }
     deaths
+}
+
+/// How many secrets the operation has written. Those beside one that is written alone are as they
+/// were; of many the first are written, whole, and the others as they were.
+fn written(
+    subject: &Subject,
+    operation: Operation,
+    before: [State; 2],
+    state: State,
+    after: State,
+) -> Result<usize, String> {
+    let [first, last] = subject.beside()?;
+    let is_new = |old: State, found: State| match found {
+        _ if found == old => Ok(false),
+        _ if found == after && operation == Operation::Many => Ok(true),
+        _ => Err(format!("found {found:?} beside it, where {old:?} was")),
+    };
+    let new = [
+        is_new(before[0], first)?,
+        state == after,
+        is_new(before[1], last)?,
+    ];
+    if operation == Operation::Many && !new.is_sorted_by(|a, b| a >= b) {
+        return Err(format!("written out of order: {new:?}"));
+    }
+    Ok(new.into_iter().filter(|new| *new).count())
 }
 
 fn is_tampered(tampering: &[&str], call: &str) -> bool {
@@ -235,8 +264,20 @@ fn failed(subject: &Subject, operation: Operation, tampering: &[&str]) -> Survey
         mark += 2;
         let states = [operation.before(mark), operation.after(mark)];
         subject.put(states[0]);
+        let beside = subject.beside();
         let (output, trace) = run(subject, operation, mark, tampering, injection);
-        let judged = judge(subject, states, &output, call, error);
+        let judged = judge(subject, operation, states, &output, call, error).and_then(|state| {
+            let written = written(subject, operation, beside?, state, states[1])?;
+            let said = format!("; secrets written before it: {written}\n");
+            let as_said = match output.status.success() {
+                true => operation != Operation::Many || written == 3,
+                false => written == 0 || output.err().ends_with(&said),
+            };
+            match as_said {
+                true => Ok(()),
+                false => Err(format!("{written} written: {}", output.err())),
+            }
+        });
         let judged = judged.and_then(|()| never_again(&trace, error));
         (judged, trace)
     })
@@ -287,18 +328,25 @@ fn is_injected(line: &str, call: &str) -> bool {
 
 fn judge(
     subject: &Subject,
+    operation: Operation,
     [before, after]: [State; 2],
     output: &Output,
     call: &str,
     error: &str,
-) -> Result<(), String> {
+) -> Result<State, String> {
     let succeeded = output.status.success();
-    // What failed did not happen: not the old value is an error that came too late.
-    subject.survives(&[if succeeded { after } else { before }])?;
-    if succeeded {
-        return Ok(());
+    let allowed = match (succeeded, operation) {
+        (true, _) => vec![after],
+        // It says how many it has written.
+        (false, Operation::Many) => vec![before, after],
+        // What failed did not happen: not the old value is an error that came too late.
+        (false, _) => vec![before],
+    };
+    let state = subject.survives(&allowed)?;
+    if !succeeded {
+        is_explained(subject, output, call, error)?;
     }
-    is_explained(subject, output, call, error)
+    Ok(state)
 }
 
 /// The error names the step and the path, and was no reason to do the call again, or go on without.

@@ -24,19 +24,28 @@ pub enum Row {
     Delete,
     /// Read-modify-writes.
     Update,
+    /// Overwrites of three at once.
+    Many,
     /// Overwrites by the calls of the reference.
     Naive,
 }
 
 impl Row {
     /// Ours.
-    pub const OURS: [Self; 4] = [Self::Overwrite, Self::Create, Self::Delete, Self::Update];
+    pub const OURS: [Self; 5] = [
+        Self::Overwrite,
+        Self::Create,
+        Self::Delete,
+        Self::Update,
+        Self::Many,
+    ];
 
     fn step(self) -> &'static str {
         match self {
             Self::Overwrite => "set",
             Self::Create | Self::Delete => "flip",
             Self::Update => "update",
+            Self::Many => "many",
             Self::Naive => "naive",
         }
     }

@@ -26,6 +26,15 @@ pub fn secret(id: &Id, mark: Mark) -> Secret {
     Secret::new(value(id, mark)).with_metadata(metadata)
 }
 
+/// The ids that are written with `id` where many are: one before it, one behind it.
+///
+/// # Panics
+/// `id` is too long for that.
+#[must_use]
+pub fn beside(id: &Id) -> [Id; 2] {
+    ["first", "last"].map(|name| format!("{id}.{name}").parse().expect("an id"))
+}
+
 /// `--metadata`'s argument for the same.
 #[must_use]
 pub fn metadata_argument(mark: Mark) -> String {

@@ -41,18 +41,26 @@ pub enum Operation {
     Delete,
     /// A read-modify-write, by the library.
     Update,
+    /// Of it and of one before and one behind it, by the library's `set_many`.
+    Many,
 }
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Create, Self::Overwrite, Self::Delete, Self::Update];
+    pub const ALL: [Self; 5] = [
+        Self::Create,
+        Self::Overwrite,
+        Self::Delete,
+        Self::Update,
+        Self::Many,
+    ];
 
     /// What the id holds before.
     #[must_use]
     pub fn before(self, mark: Mark) -> State {
         match self {
             Self::Create => None,
-            Self::Overwrite | Self::Delete | Self::Update => Some(mark - 1),
+            Self::Overwrite | Self::Delete | Self::Update | Self::Many => Some(mark - 1),
         }
     }
 
@@ -61,7 +69,7 @@ impl Operation {
     pub fn after(self, mark: Mark) -> State {
         match self {
             Self::Delete => None,
-            Self::Create | Self::Overwrite | Self::Update => Some(mark),
+            Self::Create | Self::Overwrite | Self::Update | Self::Many => Some(mark),
         }
     }
 
@@ -79,6 +87,7 @@ impl Operation {
             Self::Overwrite => set(&["set", "--raw", "--force"]),
             Self::Delete => posixage(&["rm"]),
             Self::Update => subject.operate([format!("update:{id}:{mark}")]),
+            Self::Many => subject.operate([format!("many:{id}:{mark}")]),
         }
     }
 }

@@ -120,6 +120,16 @@ impl Subject {
         read(&self.open(), &self.id)
     }
 
+    /// What the ids hold that are written with [`Subject::id`] where many are.
+    ///
+    /// # Errors
+    /// One cannot be read, or is not what one write wrote.
+    pub fn beside(&self) -> Result<[State; 2], String> {
+        let store = self.open();
+        let [first, last] = marked::beside(&self.id);
+        Ok([read(&store, &first)?, read(&store, &last)?])
+    }
+
     /// Asserts all that must hold after a death at any moment, of a process that may have left the
     /// id with any of `allowed`; returns which it was.
     ///

@@ -26,6 +26,12 @@ fn an_update_in_two_renames_survives_a_kill_before_any_system_call() {
 }
 
 #[test]
+fn writing_many_in_two_renames_each_survives_a_kill_before_any_system_call() {
+    let deaths = survives_kills(Operation::Many, &[NO_RENAMEAT2]);
+    assert!(deaths.set_aside > 0, "{deaths:?}");
+}
+
+#[test]
 fn a_creation_by_a_plain_rename_survives_a_kill_before_any_system_call() {
     survives_kills(Operation::Create, &[NO_RENAMEAT2]);
 }
@@ -38,4 +44,9 @@ fn an_overwrite_in_two_renames_survives_failures() {
 #[test]
 fn a_creation_by_a_plain_rename_survives_failures() {
     survives_failures(Operation::Create, &[NO_RENAMEAT2]);
+}
+
+#[test]
+fn writing_many_in_two_renames_each_survives_failures() {
+    survives_failures(Operation::Many, &[NO_RENAMEAT2]);
 }

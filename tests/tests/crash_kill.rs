@@ -37,6 +37,11 @@ fn a_kill_in_an_update_leaves_the_old_value_or_the_new_one() {
 }
 
 #[test]
+fn a_kill_while_many_are_written_leaves_the_old_value_or_the_new_one() {
+    survives(Row::Many);
+}
+
+#[test]
 fn the_reference_s_order_of_calls_loses_secrets_here() {
     let figures = at_random(&Subject::new(), Row::Naive, 50, &mut Chance::new());
     let lost = |loss: &&String| loss.contains("found None") || loss.contains("damaged");

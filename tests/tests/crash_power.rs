@@ -112,6 +112,21 @@ fn an_update_survives_power_cuts() {
     operation_survives(Operation::Update, &[]);
 }
 
+/// Whichever of them is looked at.
+#[test]
+fn writing_many_survives_power_cuts() {
+    for (step, tampering) in [
+        ("many-first", &[][..]),
+        ("many-last", &[]),
+        ("many-last", &[NO_EXCHANGE]),
+    ] {
+        let subject = Subject::new();
+        subject.put(Some(1));
+        let program = subject.operate([format!("{step}:{}:2", subject.id())]);
+        survives(&subject, program, tampering, &[Some(1), Some(2)]);
+    }
+}
+
 #[test]
 fn a_creation_without_renameat2_survives_power_cuts() {
     operation_survives(Operation::Create, &[NO_EXCHANGE]);

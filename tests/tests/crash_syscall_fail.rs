@@ -27,6 +27,11 @@ fn an_update_in_which_a_call_fails_leaves_the_old_value() {
 }
 
 #[test]
+fn writing_many_in_which_a_call_fails_leaves_the_old_values_or_says_how_many_are_new() {
+    survives_failures(Operation::Many, &[]);
+}
+
+#[test]
 fn a_read_in_which_a_call_fails_is_an_error_and_not_a_secret_that_is_not_there() {
     reads_through_failures(&["get", "some/secret"]);
 }

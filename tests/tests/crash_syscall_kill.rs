@@ -27,6 +27,11 @@ fn an_update_killed_before_any_system_call_is_the_old_or_the_new_value() {
 }
 
 #[test]
+fn writing_many_killed_before_any_system_call_leaves_the_first_new_and_the_others_old() {
+    survives_kills(Operation::Many, &[]);
+}
+
+#[test]
 fn an_overwrite_interrupted_after_any_system_call_is_the_old_or_the_new_value() {
     survives_signals(Operation::Overwrite, INT, &[]);
 }

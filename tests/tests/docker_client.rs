@@ -4,7 +4,8 @@
 use std::fs;
 
 use posixage_tests::{
-    Output, Program, Sandbox, golden, keys, registry::Registry, shape, tools, tree::Snapshot,
+    Output, Program, Sandbox, Terminal, golden, keys, registry::Registry, shape, tools,
+    tree::Snapshot,
 };
 
 /// Passwords that would show if they were in the clear.
@@ -241,6 +242,32 @@ fn a_key_that_does_not_fit_is_shown_to_the_person() {
     assert!(!output.status.success(), "{output:?}");
     drop(output.says(["age-locked is locked, and there is no terminal"]));
     assert_eq!(get(&sandbox, address), owned(ZOE));
+}
+
+#[test]
+fn a_key_behind_a_passphrase_is_unlocked_at_dockers_terminal() {
+    let sandbox = Sandbox::new();
+    let recipient = keys::recipient("age-locked.pub");
+    sandbox.run(["init", "--recipient", &recipient]).succeeds();
+    sandbox.file("home/.docker/config.json", "{\"credsStore\":\"posixage\"}");
+    let registry = Registry::start(&sandbox, &[ZOE]);
+    let address = registry.address.as_str();
+    // To write takes no private key.
+    login(&sandbox, address, ZOE).run().succeeds();
+    let locked = keys::locked(&sandbox, "age-locked");
+    let again = || docker(&sandbox, &["login", address]).env("POSIXAGE_IDENTITY", &locked);
+    let mut terminal = Terminal::start(again());
+    terminal.answers("passphrase for", &keys::passphrase());
+    terminal.wait_for("existing credentials");
+    drop(terminal);
+    // Ctrl-C at the prompt ends both (docker with 0, in its own way), and the terminal is as it was.
+    let mut terminal = Terminal::start(again());
+    terminal.wait_for_hidden("passphrase for");
+    terminal.interrupts();
+    let end = terminal.wait();
+    assert!(!end.screen.contains("existing credentials"), "{end:?}");
+    assert!(terminal.echoes());
+    assert_eq!(list(&sandbox), format!("{{\"{address}\":\"zoe\"}}\n"));
 }
 
 #[test]

@@ -677,6 +677,39 @@ fn killed_at_any_step_it_loses_no_credential_and_a_second_run_ends_the_work() {
 }
 
 #[test]
+fn no_secret_is_said_or_handed_to_a_child_in_its_arguments() {
+    if !tools::may_trace() {
+        tools::left_out("a trace of what is executed, which takes root");
+        return;
+    }
+    let sandbox = with_config(CONFIG);
+    let trace = sandbox.path().join("trace");
+    for args in [
+        &["setup", "--dry-run"][..],
+        &["setup"],
+        &["status"],
+        &["setup", "--undo"],
+    ] {
+        let strace = tools::need("strace", "strace").display().to_string();
+        let options = ["-f", "-v", "-s", "65536", "-e", "trace=execve", "-o"].map(String::from);
+        let front = [&[strace], &options[..], &[trace.display().to_string()]].concat();
+        let output = docker(&sandbox, &[&["--verbose"], args].concat())
+            .behind(front)
+            .run();
+        let output = output.succeeds();
+        let executed = fs::read_to_string(&trace).unwrap();
+        assert_eq!(
+            executed.contains(HELPER),
+            !args.contains(&"--undo") && !args.contains(&"--dry-run")
+        );
+        for secret in SECRETS {
+            let said = [output.out(), output.err(), executed.clone()].concat();
+            assert!(!said.contains(secret), "{secret}: {said}");
+        }
+    }
+}
+
+#[test]
 fn a_disk_that_is_full_leaves_everything_where_it_is() {
     if !tools::may_mount() {
         tools::left_out("a full disk, which takes root to mount one that is small");

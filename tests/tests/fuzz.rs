@@ -17,6 +17,11 @@ fn every_input_of_every_target() {
         }
         assert!(count > 5, "{name} has {count} inputs");
     }
+    let targets = workspace().join("tests/fuzz/fuzz_targets");
+    for (name, _) in TARGETS {
+        let target = fs::read_to_string(targets.join(format!("{name}.rs"))).expect("a target");
+        assert!(target.contains(&format!("posixage_tests::fuzz::{name}::run(input)")));
+    }
     let directories = fs::read_dir(&inputs).expect("fixtures/fuzz").count();
     assert_eq!(directories, TARGETS.len(), "a directory without a target");
 }

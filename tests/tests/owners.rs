@@ -1,9 +1,46 @@
 //! Claim: a store, a secret or a key that is not its owner's alone is refused, with what to do about
 //! it; one that is mounted can be allowed.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, chown},
+    path::PathBuf,
+};
 
-use posixage_tests::{Sandbox, golden, process::ORDINARY_USER, tools, tree::Snapshot};
+use posixage_tests::{
+    Output, Sandbox, golden,
+    process::ORDINARY_USER,
+    tools,
+    tree::{Snapshot, walk},
+};
+
+/// The golden store `age`, given to a user, in a sandbox with its key.
+struct Given {
+    sandbox: Sandbox,
+    store: PathBuf,
+    key: PathBuf,
+}
+
+impl Given {
+    fn to(user: u32, sandbox: Sandbox) -> Self {
+        let store = golden::store(&sandbox, "age");
+        let key = golden::key(&sandbox, "age-1.txt");
+        for path in walk(&store) {
+            chown(&path, Some(user), Some(user)).expect("chown");
+        }
+        Self {
+            sandbox,
+            store,
+            key,
+        }
+    }
+
+    fn posixage(&self, args: &[&str]) -> Output {
+        let posixage = self.sandbox.posixage(["--store"]).arg(&self.store);
+        let posixage = posixage.arg("-i").arg(&self.key).args(args);
+        posixage.input("v").run()
+    }
+}
 
 #[test]
 fn a_store_of_somebody_else() {
@@ -12,21 +49,9 @@ fn a_store_of_somebody_else() {
         return;
     }
     // Root's, in the hands of an ordinary user: closed, and then open to all.
-    let sandbox = Sandbox::ordinary();
-    let store = golden::store(&sandbox, "age");
-    let key = golden::key(&sandbox, "age-1.txt");
-    let posixage = |args: &[&str]| {
-        let posixage = sandbox
-            .posixage(["--store"])
-            .arg(&store)
-            .arg("-i")
-            .arg(&key);
-        posixage.args(args).input("v").run()
-    };
-    for path in posixage_tests::tree::walk(&store) {
-        std::os::unix::fs::chown(&path, Some(0), Some(0)).unwrap();
-    }
-    let before = Snapshot::of(&store);
+    let given = Given::to(0, Sandbox::ordinary());
+    let (store, posixage) = (&given.store, |args: &[&str]| given.posixage(args));
+    let before = Snapshot::of(store);
     for args in [
         &["get", "a"][..],
         &["list"],
@@ -40,14 +65,14 @@ fn a_store_of_somebody_else() {
         assert!(!output.hint().is_empty());
     }
     for mode in [0o755, 0o777] {
-        fs::set_permissions(&store, fs::Permissions::from_mode(mode)).unwrap();
+        fs::set_permissions(store, fs::Permissions::from_mode(mode)).unwrap();
         for args in [&["get", "a"][..], &["list"], &["set", "x"], &["rm", "a"]] {
             let output = posixage(args).fails(8).says([store.to_str().unwrap()]);
             assert!(!output.hint().is_empty(), "{output:?}");
         }
     }
-    fs::set_permissions(&store, fs::Permissions::from_mode(0o700)).unwrap();
-    assert_eq!(Snapshot::of(&store), before);
+    fs::set_permissions(store, fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(Snapshot::of(store), before);
 }
 
 #[test]
@@ -56,21 +81,9 @@ fn an_ordinary_users_store_in_the_hands_of_root_is_read_and_not_written() {
         tools::left_out("root in somebody else's store, which takes root");
         return;
     }
-    let sandbox = Sandbox::new();
-    let store = golden::store(&sandbox, "age");
-    let key = golden::key(&sandbox, "age-1.txt");
-    for path in posixage_tests::tree::walk(&store) {
-        std::os::unix::fs::chown(&path, Some(ORDINARY_USER), Some(ORDINARY_USER)).unwrap();
-    }
-    let before = Snapshot::of(&store);
-    let posixage = |args: &[&str]| {
-        let posixage = sandbox
-            .posixage(["--store"])
-            .arg(&store)
-            .arg("-i")
-            .arg(&key);
-        posixage.args(args).input("v").run()
-    };
+    let given = Given::to(ORDINARY_USER, Sandbox::new());
+    let (store, posixage) = (&given.store, |args: &[&str]| given.posixage(args));
+    let before = Snapshot::of(store);
     assert_eq!(posixage(&["get", "a"]).succeeds_silently().out(), "1");
     posixage(&["list"]).succeeds_silently();
     for args in [
@@ -84,7 +97,7 @@ fn an_ordinary_users_store_in_the_hands_of_root_is_read_and_not_written() {
             .says([ORDINARY_USER.to_string().as_str()]);
         assert!(!output.hint().is_empty());
     }
-    assert_eq!(Snapshot::of(&store), before);
+    assert_eq!(Snapshot::of(store), before);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use posixage::{Entry, Error, Store};
+use posixage::{Entry, Error, MAX_VALUE_LEN, Store};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
         helper::{NAME, NOT_FOUND},
     },
     failure::{Failure, reason},
+    input,
     output::to_json,
 };
 
@@ -145,9 +146,13 @@ impl Installed {
                 _ => {}
             }
         }
-        let output = child.wait_with_output()?;
-        let answer = Zeroizing::new(output.stdout);
-        Ok(match output.status.success() {
+        let answer = match child.stdout.take() {
+            Some(stdout) => input::read_from(stdout, 2 * MAX_VALUE_LEN, |_| false),
+            None => Ok(None),
+        };
+        let status = child.wait()?;
+        let answer = answer?.ok_or(io::ErrorKind::FileTooLarge)?;
+        Ok(match status.success() {
             true => Ok(answer),
             false => Err(String::from_utf8_lossy(&answer).trim().to_owned()),
         })

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use posixage::{Error, Store};
+use zeroize::Zeroizing;
 
 use crate::{
     docker::{
@@ -103,7 +104,7 @@ fn restore<'a>(
     let mut hosts = Vec::new();
     for (host, moved) in &record.moved {
         let path = ["auths", host.as_str()];
-        let now = object.get(&path).unwrap_or("{}").to_owned();
+        let now = Zeroizing::new(object.get(&path).unwrap_or("{}").to_owned());
         let is_clear = match auths::read(&now) {
             Entry::Clear | Entry::Stuck(auths::REGISTRY_TOKEN) => true,
             // A login in plaintext since, or a run that did not come to its end: it is there already.

@@ -1,7 +1,7 @@
 //! The store against yardsticks: what the system calls, or the cryptography, of the same work cost.
 //!
 //! `cargo bench -p posixage` prints a table of medians; what follows `--` chooses rows, by a part of
-//! their names. With `--test` each runs once, on little.
+//! their names. With `--test`, or as one of the tests, each runs once, on little.
 
 mod bare;
 mod place;

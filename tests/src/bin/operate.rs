@@ -98,6 +98,19 @@ fn run(store: &Store, kind: &str, id: &Id, mark: Mark) -> Result<()> {
             }
             Ok(Change::Set(secret))
         })?,
+        "many" | "many-first" | "many-last" => {
+            let [first, last] = marked::beside(id);
+            let ids = match kind {
+                "many-first" => vec![id.clone(), last],
+                "many-last" => vec![first, id.clone()],
+                _ => vec![first, id.clone(), last],
+            };
+            let secrets = ids.into_iter().map(|id| {
+                let secret = marked::secret(&id, mark);
+                (id, secret)
+            });
+            store.set_many(secrets)?;
+        }
         "naive" => naive.map_or(Ok(()), |prepared| prepared.write())?,
         kind => return Err(format!("no step {kind}").into()),
     }

@@ -40,7 +40,7 @@ pub fn run(input: &[u8]) {
 
 fn step(bytes: &mut Bytes<'_>, store: &mut Store, model: &mut Model, place: &Place) {
     let id = id(bytes.choose(&IDS));
-    match bytes.next() % 10 {
+    match bytes.next() % 11 {
         0 | 1 => {
             let new = secret(bytes);
             store.set(&id, &new).expect("set");
@@ -71,7 +71,14 @@ fn step(bytes: &mut Bytes<'_>, store: &mut Store, model: &mut Model, place: &Pla
         },
         7 => look(store, model, bytes.choose(&PATTERNS)),
         8 => *store = place.store(),
-        _ => assert_eq!(store.count().expect("count"), model.len()),
+        9 => assert_eq!(store.count().expect("count"), model.len()),
+        _ => {
+            let many: Vec<_> = (0..bytes.next() % 6)
+                .map(|_| (super::place::id(bytes.choose(&IDS)), secret(bytes)))
+                .collect();
+            store.set_many(many.clone()).expect("set many");
+            model.extend(many.iter().map(|(id, new)| (id.clone(), kept(new))));
+        }
     }
 }
 
