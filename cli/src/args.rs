@@ -221,6 +221,10 @@ pub(crate) struct DockerSetup {
     /// Put everything back as it was, passwords in plaintext included
     #[arg(long)]
     pub(crate) undo: bool,
+    /// An auth.json of Podman, Skopeo or Buildah in the place of docker's config.json: each registry
+    /// that moves gets the helper in credHelpers
+    #[arg(long, value_name = "FILE")]
+    pub(crate) auth_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

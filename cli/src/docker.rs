@@ -1,7 +1,7 @@
 //! What Docker and its kin need to keep their credentials in the store.
 
 mod auths;
-mod config_file;
+pub(crate) mod config_file;
 mod credential;
 pub(crate) mod helper;
 mod installed;

@@ -497,7 +497,7 @@ fn undo_leaves_alone_what_somebody_has_set_since() {
         .docker_config_text()
         .replace("\"credsStore\": \"posixage\"", "\"credsStore\": \"pass\"");
     fs::write(sandbox.docker_config(), &other).unwrap();
-    undo(&sandbox);
+    assert!(undo(&sandbox).out().contains("credsStore  pass\n"));
     let config: Value = serde_json::from_str(&sandbox.docker_config_text()).unwrap();
     assert_eq!(config["credsStore"], "pass");
     assert_eq!(config["auths"]["ecr.example.com"]["password"], "canary-3");

@@ -6,7 +6,7 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use posixage_tests::{
-    Output, Program, Sandbox, binary, golden,
+    Output, Program, Sandbox, binary, golden, page,
     registry::{self, Registry},
     tools,
     tree::Snapshot,
@@ -16,11 +16,7 @@ const ZOE: (&str, &str) = ("zoe", "canary-of-zoe");
 
 /// The blocks of a page in that language.
 fn blocks(page: &str, language: &str) -> Vec<String> {
-    let path = binary::workspace().join("cli/docs").join(page);
-    let text = fs::read_to_string(path).expect("a page");
-    let block = |text: &str| text.split_once("\n```").map(|(block, _)| block.to_owned());
-    let fence = format!("```{language}\n");
-    text.split(&fence).skip(1).filter_map(block).collect()
+    page::blocks(&format!("cli/docs/{page}"), language)
 }
 
 /// A shell in the sandbox, with the variables that the pages use.
@@ -113,7 +109,7 @@ fn podman_skopeo_buildah() {
         .succeeds();
 
     let blocks = blocks("podman.md", "sh");
-    let [helpers, use_it, one_registry] = blocks.as_slice() else {
+    let [helpers, use_it, move_it, one_registry] = blocks.as_slice() else {
         panic!("{blocks:?}");
     };
     paste(&sandbox, helpers, &registry);
@@ -126,6 +122,14 @@ fn podman_skopeo_buildah() {
     assert_eq!(list(&sandbox), "{}\n");
 
     fs::remove_file(insecure.with_file_name("posixage.conf")).unwrap();
+    paste(&sandbox, login, &registry);
+    assert_eq!(list(&sandbox), "{}\n", "the control");
+    let said = paste(&sandbox, move_it, &registry).out();
+    assert!(said.contains("moved "), "{said}");
+    assert!(list(&sandbox).contains("\"zoe\""));
+    paste(&sandbox, rest, &registry);
+    assert_eq!(list(&sandbox), "{}\n");
+
     paste(&sandbox, one_registry, &registry);
     paste(&sandbox, login, &registry);
     assert!(list(&sandbox).contains("\"zoe\""));

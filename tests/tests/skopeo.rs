@@ -1,8 +1,10 @@
 //! Claim: Skopeo, and with it Podman and Buildah, which read the same files, keep their credentials in the
 //! store.
 
+use std::fs;
+
 use posixage_tests::{
-    Program, Sandbox, golden,
+    Program, Sandbox, binary, golden,
     registry::{self, Registry},
     tools,
     tree::Snapshot,
@@ -146,4 +148,96 @@ fn with_cred_helpers_in_auth_json() {
     skopeo(&sandbox, &["logout", address]).run().succeeds();
     assert_eq!(list(&sandbox), "{}\n");
     assert!(file.is_file());
+}
+
+fn setup(sandbox: &Sandbox, args: &[&str]) -> Program {
+    let setup = sandbox.client(binary::posixage()).args(["docker", "setup"]);
+    setup.args(args)
+}
+
+#[test]
+fn setup_moves_what_skopeo_has_kept_in_plaintext_and_undo_gives_it_back() {
+    let sandbox = Sandbox::new();
+    let registries = [ZOE, BOB].map(|user| (Registry::start(&sandbox, &[user]), user));
+    for (registry, user) in &registries {
+        login(&sandbox, &registry.address, *user).run().succeeds();
+    }
+    let file = sandbox.path().join("runtime/containers/auth.json");
+    let file = file.to_str().unwrap();
+    let before = fs::read_to_string(file).unwrap();
+    assert!(
+        before.contains("em9lOmNhbmFyeS1vZi"),
+        "the control: {before}"
+    );
+    let out = setup(&sandbox, &["--auth-file", file])
+        .run()
+        .succeeds()
+        .out();
+    assert_eq!(out.matches("moved").count(), 2, "{out}");
+    assert_nothing_in_the_clear(&sandbox);
+    let who = |address: &str| {
+        let who = skopeo(&sandbox, &["login", "--get-login", address]).run();
+        who.succeeds().out()
+    };
+    for (registry, (username, _)) in &registries {
+        assert_eq!(who(&registry.address), format!("{username}\n"));
+    }
+    let image = registry::image(&sandbox);
+    let there = format!("docker://{}/team/image:1", registries[0].0.address);
+    let policy = sandbox.file(
+        "policy.json",
+        r#"{"default":[{"type":"insecureAcceptAnything"}]}"#,
+    );
+    let policy = policy.display().to_string();
+    let copy = [
+        "--policy",
+        &policy,
+        "copy",
+        "--dest-tls-verify=false",
+        &image,
+        &there,
+    ];
+    skopeo(&sandbox, &copy).run().succeeds();
+    setup(&sandbox, &["--undo", "--auth-file", file])
+        .run()
+        .succeeds_silently();
+    assert_eq!(fs::read_to_string(file).unwrap(), before);
+    assert_eq!(list(&sandbox), "{}\n");
+    assert_eq!(who(&registries[0].0.address), "zoe\n");
+}
+
+#[test]
+fn of_an_auth_file_everything_else_stays_as_it_is() {
+    // zoe:canary-of-zoe
+    let auth = r#"{"auth":"em9lOmNhbmFyeS1vZi16b2U="}"#;
+    let text = format!(
+        r#"{{"auths":{{"a":{auth},"quay.io/part":{auth},"own":{auth},"ours":{auth}}},"credsStore":"x","credHelpers":{{ "own":"pass", "ours":"posixage" }}}}"#
+    );
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("auth.json", &text);
+    let path = file.to_str().unwrap();
+    let out = setup(&sandbox, &["--auth-file", path])
+        .run()
+        .succeeds()
+        .out();
+    for line in [
+        "moved       a (zoe)",
+        "moved       ours (zoe)",
+        "stays       quay.io/part: is for a part of a registry",
+        "stays       own: has a helper of its own, pass",
+    ] {
+        assert!(out.contains(line), "{out}");
+    }
+    let expected = text
+        .replace(&format!(r#""a":{auth}"#), r#""a":{}"#)
+        .replace(&format!(r#""ours":{auth}"#), r#""ours":{}"#)
+        .replace(r#""posixage" }"#, r#""posixage", "a":"posixage" }"#);
+    assert_eq!(fs::read_to_string(&file).unwrap(), expected);
+    setup(&sandbox, &["--auth-file", path, "--undo"])
+        .run()
+        .succeeds();
+    assert_eq!(fs::read_to_string(&file).unwrap(), text);
+
+    let missing = setup(&sandbox, &["--auth-file", "/no/such/auth.json"]).run();
+    missing.fails(1).says(["there is no /no/such/auth.json"]);
 }

@@ -1,4 +1,5 @@
-//! Docker's `config.json`: where it is, reading it, and replacing it as a whole.
+//! Docker's `config.json`, and the `auth.json` of Podman, Skopeo and Buildah: where it is, reading it, and
+//! replacing it as a whole.
 
 use std::{
     env,
@@ -20,12 +21,22 @@ use crate::{
 /// The largest file that is taken for one (16 MiB).
 const MAX_LEN: u64 = 16 << 20;
 
-/// A `config.json` by its path.
+/// A `config.json` or `auth.json` by its path.
 pub(crate) struct ConfigFile {
-    /// As docker finds it.
+    pub(crate) client: Client,
+    /// As its clients find it.
     pub(crate) path: PathBuf,
     /// The file itself, at the end of the links that the path may be.
     target: PathBuf,
+}
+
+/// Whose file it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Client {
+    /// Docker asks one helper for all registries, `credsStore`.
+    Docker,
+    /// Podman, Skopeo and Buildah: in their file a helper is for one registry.
+    Containers,
 }
 
 /// What was in it.
@@ -45,8 +56,30 @@ pub(crate) enum Origin {
 }
 
 impl ConfigFile {
-    /// `config.json` in `$DOCKER_CONFIG`, or in `~/.docker`.
-    pub(crate) fn find() -> Result<Self, Failure> {
+    /// How often it is worth to read it again because docker has written to it meanwhile.
+    pub(crate) const TRIES: usize = 10;
+
+    /// The `auth.json` named, else `config.json` in `$DOCKER_CONFIG` or in `~/.docker`.
+    pub(crate) fn find(auth_file: Option<&Path>) -> Result<Self, Failure> {
+        match auth_file {
+            Some(path) => Self::at(Client::Containers, path),
+            None => Self::at(Client::Docker, &Self::of_docker()?),
+        }
+    }
+
+    fn at(client: Client, path: &Path) -> Result<Self, Failure> {
+        // A record is kept under the path: it is to be the same from any directory.
+        let path = std::path::absolute(path)
+            .map_err(|e| Failure::new(format_args!("{}: {}", path.display(), reason(&e))))?;
+        let target = follow(&path);
+        Ok(Self {
+            client,
+            path,
+            target,
+        })
+    }
+
+    fn of_docker() -> Result<PathBuf, Failure> {
         let named = env::var_os("DOCKER_CONFIG").filter(|dir| !dir.is_empty());
         let dir = named.map(PathBuf::from).or_else(|| {
             let home = env::var_os("HOME").filter(|home| !home.is_empty())?;
@@ -56,11 +89,7 @@ impl ConfigFile {
             Failure::new("cannot tell where docker's config.json is: HOME is not set")
                 .hint("name its directory: DOCKER_CONFIG")
         })?;
-        // A record is kept under the path: it is to be the same from any directory.
-        let path = std::path::absolute(dir.join("config.json"))
-            .map_err(|e| Failure::new(format_args!("{}: {}", dir.display(), reason(&e))))?;
-        let target = follow(&path);
-        Ok(Self { path, target })
+        Ok(dir.join("config.json"))
     }
 
     /// Reads it. One that is not there reads as `{}`.
@@ -84,7 +113,7 @@ impl ConfigFile {
                     self.path.display()
                 ))
                 .code(Code::Damaged)
-                .hint("docker cannot use it either; mend it or move it away")
+                .hint("its clients cannot use it either; mend it or move it away")
             })?,
             _ => JsonObject::empty(),
         };
@@ -201,7 +230,7 @@ impl ConfigFile {
 
     #[expect(
         clippy::disallowed_methods,
-        reason = "a file of docker's, outside any store"
+        reason = "a file of somebody else's, outside any store"
     )]
     fn rename(&self, temporary: &Path) -> io::Result<()> {
         fs::rename(temporary, &self.target)?;
@@ -222,12 +251,19 @@ impl ConfigFile {
     }
 
     fn temporary(&self) -> PathBuf {
-        let name = format!(".config.json.posixage.{}", std::process::id());
-        self.directory().join(name)
+        let name = self.target.file_name().unwrap_or_default().display();
+        let temporary = format!(".{name}.posixage.{}", std::process::id());
+        self.directory().join(temporary)
     }
 
     fn directory(&self) -> &Path {
         self.target.parent().unwrap_or(Path::new("/"))
+    }
+
+    /// What to say after that many tries.
+    pub(crate) fn keeps_changing(&self) -> Failure {
+        Failure::new(format_args!("{} keeps changing", self.path.display()))
+            .hint("try again when nobody logs in")
     }
 
     fn fails(&self, what: &str, error: &io::Error) -> Failure {

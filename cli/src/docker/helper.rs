@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, ffi::OsString, process::ExitCode};
 
-use posixage::Error;
+use posixage::{Error, Store};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -116,13 +116,11 @@ fn store() -> Result<(), Refusal> {
 
 fn get() -> Result<(), Refusal> {
     let server_url = server_url()?;
-    let settings = Settings::from_environment()?;
-    if !keys::is_there(&settings)? {
-        return Err(NOT_FOUND.into());
-    }
     let id = id_of(&server_url);
-    let store = match keys::open_to_read(&settings) {
-        Ok(store) => store,
+    let settings = Settings::from_environment()?;
+    let store = match open(&settings, keys::open_to_read) {
+        Ok(Some(store)) => store,
+        Ok(None) => return Err(NOT_FOUND.into()),
         // A key that cannot be used is no reason to keep a client from what needs no credential.
         Err(failure) => match keys::open_keyless(&settings)?.metadata(&id) {
             Err(Error::NotFound { .. }) => return Err(NOT_FOUND.into()),
@@ -140,10 +138,10 @@ fn get() -> Result<(), Refusal> {
 fn erase() -> Result<(), Refusal> {
     let server_url = server_url()?;
     let settings = Settings::from_environment()?;
-    if !keys::is_there(&settings)? {
+    let Some(store) = open(&settings, keys::open_keyless)? else {
         return Ok(());
-    }
-    match keys::open_keyless(&settings)?.remove(&id_of(&server_url)) {
+    };
+    match store.remove(&id_of(&server_url)) {
         Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
         Err(error) => Err(error.into()),
     }
@@ -152,8 +150,7 @@ fn erase() -> Result<(), Refusal> {
 fn list() -> Result<(), Refusal> {
     let settings = Settings::from_environment()?;
     let mut usernames = BTreeMap::new();
-    if keys::is_there(&settings)? {
-        let store = keys::open_keyless(&settings)?;
+    if let Some(store) = open(&settings, keys::open_keyless)? {
         for entry in store.list(&credential::credentials())? {
             match entry.metadata {
                 Ok(metadata) => {
@@ -170,6 +167,20 @@ fn list() -> Result<(), Refusal> {
         }
     }
     print_line(&usernames)
+}
+
+/// Opens the store; `None` where nobody has named one and none was made yet: nobody has logged in.
+fn open(
+    settings: &Settings,
+    open: impl Fn(&Settings) -> Result<Store, Failure>,
+) -> Result<Option<Store>, Failure> {
+    match open(settings) {
+        Ok(store) => Ok(Some(store)),
+        Err(failure) => match keys::is_there(settings)? {
+            true => Err(failure),
+            false => Ok(None),
+        },
+    }
 }
 
 /// The URL on standard input.

@@ -265,6 +265,21 @@ mod tests {
 
     proptest! {
         #[test]
+        fn no_text_makes_it_panic_or_leave_anything_but_an_object(
+            text in "[\\[\\]{}\":,a1 \\n\\\\u]{0,40}|\\PC{0,40}", name in "[a1]{1,2}",
+        ) {
+            if let Ok(mut edited) = JsonObject::parse(Zeroizing::new(text)) {
+                edited.set(&["a", &name], "1");
+                edited.set(&[&name], "{}");
+                edited.set(&[&name, "x"], "null");
+                prop_assert_eq!(edited.get(&[&name, "x"]), Some("null"));
+                edited.remove(&["a"]);
+                edited.remove(&[&name, "x"]);
+                prop_assert!(JsonObject::parse(Zeroizing::new(edited.as_str().into())).is_ok());
+            }
+        }
+
+        #[test]
         fn every_other_member_keeps_its_text(
             values in proptest::collection::btree_map("[a-c\"\\\\é]{1,3}", "[0-9]{1,3}", 0..5),
             name in "[a-c\"\\\\é]{1,3}",

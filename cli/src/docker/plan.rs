@@ -1,9 +1,10 @@
-//! What is to be done to a `config.json` so that docker keeps its credentials in the store.
+//! What is to be done to a `config.json` or `auth.json` so that its clients keep their credentials in the
+//! store.
 
 use crate::{
     docker::{
         auths::{self, Entry, Plaintext},
-        config_file::Content,
+        config_file::{Client, ConfigFile, Content},
         credential::Credential,
         json_object::JsonObject,
     },
@@ -15,8 +16,9 @@ pub(crate) const HELPER: &str = "posixage";
 
 const HUB: &str = "https://index.docker.io/v1/";
 
-/// What docker keeps where.
+/// What a file's clients keep where.
 pub(crate) struct Plan {
+    client: Client,
     /// The text of `credsStore`, if it is set.
     pub(crate) creds_store: Option<String>,
     /// The credentials in plaintext that can be moved.
@@ -31,42 +33,39 @@ pub(crate) struct Plan {
 pub(crate) struct Move {
     /// Its name in `auths`.
     pub(crate) host: String,
-    /// Under what docker will ask a helper for it.
+    /// Under what a client will ask a helper for it.
     pub(crate) server_url: String,
     pub(crate) plaintext: Plaintext,
-    /// Whether docker asks our helper for it already, so that what is in the file is out of use.
+    /// Whether a client asks our helper for it already, so that what is in the file is out of use.
     pub(crate) is_ours: bool,
 }
 
 impl Plan {
-    pub(crate) fn of(config: &Content) -> Result<Self, Failure> {
+    pub(crate) fn of(file: &ConfigFile, config: &Content) -> Result<Self, Failure> {
         let config = &config.object;
+        let invalid = |name: &str, what: &str| {
+            let path = file.path.display();
+            Failure::new(format_args!("{path} is not valid: {name} is no {what}"))
+                .code(Code::Damaged)
+        };
         for name in ["auths", "credHelpers"] {
             let value = config.get(&[name]).unwrap_or("null");
             if value != "null" && !value.starts_with('{') {
-                return Err(Failure::new(format_args!(
-                    "docker's config.json is not valid: {name} is no object"
-                ))
-                .code(Code::Damaged));
+                return Err(invalid(name, "object"));
             }
         }
         let text = |json: &str| serde_json::from_str::<Option<String>>(json);
-        let invalid = |name: &str| {
-            Failure::new(format_args!(
-                "docker's config.json is not valid: {name} is no text"
-            ))
-            .code(Code::Damaged)
-        };
         let creds_store = config.get(&["credsStore"]);
         let store_name = text(creds_store.unwrap_or("null"))
-            .map_err(|_| invalid("credsStore"))?
+            .map_err(|_| invalid("credsStore", "text"))?
             .unwrap_or_default();
         let mut own_helpers = Vec::new();
         for (host, helper) in config.members(&["credHelpers"]) {
-            let helper = text(helper).map_err(|_| invalid(&host))?;
+            let helper = text(helper).map_err(|_| invalid(&host, "text"))?;
             own_helpers.push((host, helper.unwrap_or_default()));
         }
         let mut plan = Self {
+            client: file.client,
             creds_store: creds_store.map(str::to_owned),
             moves: Vec::new(),
             stays: Vec::new(),
@@ -95,6 +94,11 @@ impl Plan {
                 }
                 _ => {}
             }
+            if plan.client == Client::Containers && host.contains('/') {
+                let why = "is for a part of a registry; helpers know whole ones";
+                plan.stays.push((host.clone(), why.into()));
+                continue;
+            }
             if plaintext.leaves_token {
                 plan.stays
                     .push((host.clone(), auths::REGISTRY_TOKEN.into()));
@@ -107,7 +111,7 @@ impl Plan {
                     true => host.clone(),
                     false => converted.to_owned(),
                 },
-                is_ours: own.is_some() || store_name == HELPER,
+                is_ours: own.is_some() || (plan.client == Client::Docker && store_name == HELPER),
                 host: host.clone(),
                 plaintext,
             });
@@ -124,7 +128,18 @@ impl Plan {
         {
             config.set(&["auths", host], &plaintext.rest);
         }
-        config.set(&["credsStore"], &format!("\"{HELPER}\""));
+        let helper = format!("\"{HELPER}\"");
+        match self.client {
+            Client::Docker => config.set(&["credsStore"], &helper),
+            Client::Containers => {
+                for Move { host, .. } in &self.moves {
+                    if config.members(&["credHelpers"]).is_empty() {
+                        config.set(&["credHelpers"], "{}");
+                    }
+                    config.set(&["credHelpers", host], &helper);
+                }
+            }
+        }
         config
     }
 }

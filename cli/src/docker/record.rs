@@ -13,12 +13,14 @@ use crate::{
     output::to_json,
 };
 
-/// What `setup` did to one `config.json`.
+/// What `setup` did to one file.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub(crate) origin: Origin,
     /// The text of `credsStore` before, if there was one.
     pub(crate) creds_store: Option<String>,
+    /// Of an `auth.json`, the text of `credHelpers` before, if there was one.
+    pub(crate) cred_helpers: Option<String>,
     /// What was moved, by its name in `auths`.
     pub(crate) moved: BTreeMap<String, Moved>,
 }
@@ -32,6 +34,8 @@ pub(crate) struct Moved {
     pub(crate) template: String,
     /// Whether it was in the store before.
     pub(crate) was_there: bool,
+    /// Whether the registry had the helper before.
+    pub(crate) had_helper: bool,
 }
 
 impl Record {
@@ -39,7 +43,7 @@ impl Record {
         entry_id("docker-setup", &config.to_string_lossy())
     }
 
-    /// The record for the `config.json` at a path.
+    /// The record for the file at a path.
     pub(crate) fn read(store: &Store, config: &Path) -> Result<Option<Self>, Failure> {
         let id = Self::id(config);
         let secret = match store.get(&id) {

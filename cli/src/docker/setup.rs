@@ -1,13 +1,16 @@
-//! `posixage docker setup`: from now on docker keeps its credentials in the store.
+//! `posixage docker setup`: from now on docker, or Podman, Skopeo and Buildah, keep their credentials in the
+//! store.
 //!
 //! Nothing is changed before everything was tried. Credentials go into the store first and out of the
 //! file after that, so that a crash in between leaves them in both; a second run finishes the work.
+
+use std::collections::BTreeMap;
 
 use posixage::{Error, Store};
 
 use crate::{
     docker::{
-        config_file::{ConfigFile, Content},
+        config_file::{Client, ConfigFile, Content, Origin},
         credential::Credential,
         installed::Installed,
         plan::{HELPER, Move, Plan},
@@ -19,27 +22,33 @@ use crate::{
     settings::Settings,
 };
 
-/// How often the file is read again because docker has written to it meanwhile.
-const TRIES: usize = 10;
-
 /// Does it, or with `dry_run` says what it would do.
-pub(crate) fn run(settings: &Settings, dry_run: bool) -> Result<Report, Failure> {
-    let file = ConfigFile::find()?;
+pub(crate) fn run(
+    settings: &Settings,
+    file: &ConfigFile,
+    dry_run: bool,
+) -> Result<Report, Failure> {
     let mut config = file.read()?;
-    let mut plan = Plan::of(&config)?;
+    if file.client == Client::Containers && config.origin == Origin::Missing {
+        return Err(Failure::new(format_args!(
+            "there is no {}",
+            file.path.display()
+        )));
+    }
+    let mut plan = Plan::of(file, &config)?;
     file.check_writable()?;
     let helper = Installed::find().ok_or_else(Installed::missing)?;
-    let mut report = Report::new(&file, dry_run);
+    let mut report = Report::new(file, dry_run);
     report.line("helper", helper.path.display());
     if dry_run {
-        describe(&mut report, &plan);
+        describe(&mut report, file.client, &plan);
         return Ok(report);
     }
     let writer = keys::open_to_write(settings)?;
     helper.probe(&writer)?;
     let reader = keys::open_to_read(settings)?;
     let before = Record::read(&reader, &file.path)?;
-    for _ in 0..TRIES {
+    for _ in 0..ConfigFile::TRIES {
         let mut record = next_record(before.as_ref(), &config, &plan);
         let mut new = Vec::new();
         let mut moves = Vec::new();
@@ -56,11 +65,12 @@ pub(crate) fn run(settings: &Settings, dry_run: bool) -> Result<Report, Failure>
                 new.push(one.credential());
             }
             // By an earlier run, or by one that did not come to its end.
-            let earlier = record.moved.get(&one.host).map(|earlier| earlier.was_there);
+            let earlier = record.moved.get(&one.host);
             let moved = Moved {
                 server_url: one.server_url.clone(),
                 template: one.plaintext.template.clone(),
-                was_there: earlier.unwrap_or(is_there),
+                was_there: earlier.map_or(is_there, |earlier| earlier.was_there),
+                had_helper: earlier.map_or(one.is_ours, |earlier| earlier.had_helper),
             };
             record.moved.insert(one.host.clone(), moved);
             moves.push(one);
@@ -74,35 +84,35 @@ pub(crate) fn run(settings: &Settings, dry_run: bool) -> Result<Report, Failure>
             }
             if !file.replace(&config, &after)? {
                 config = file.read()?;
-                plan = Plan::of(&config)?;
+                plan = Plan::of(file, &config)?;
                 continue;
             }
         }
-        describe(&mut report, &plan);
+        describe(&mut report, file.client, &plan);
         return Ok(report);
     }
-    Err(
-        Failure::new(format_args!("{} keeps changing", file.path.display()))
-            .hint("try again when nobody logs in"),
-    )
+    Err(file.keeps_changing())
 }
 
 /// What is known of earlier runs, as far as it still holds.
 fn next_record(before: Option<&Record>, config: &Content, plan: &Plan) -> Record {
-    let is_set = plan.creds_store.as_deref() == Some(&format!("\"{HELPER}\""));
-    match before {
-        Some(record) if is_set => Record {
-            origin: record.origin,
-            creds_store: record.creds_store.clone(),
-            moved: record.moved.clone(),
-        },
-        // Somebody has set something else since; that is what to go back to.
-        record => Record {
-            origin: config.origin,
-            creds_store: plan.creds_store.clone(),
-            moved: record.map_or_else(Default::default, |record| record.moved.clone()),
-        },
+    let mut record = Record {
+        origin: config.origin,
+        creds_store: plan.creds_store.clone(),
+        cred_helpers: config.object.get(&["credHelpers"]).map(str::to_owned),
+        moved: BTreeMap::new(),
+    };
+    let Some(before) = before else {
+        return record;
+    };
+    record.moved = before.moved.clone();
+    record.cred_helpers = before.cred_helpers.clone();
+    // Else somebody has set something else since; that is what to go back to.
+    if plan.creds_store.as_deref() == Some(&format!("\"{HELPER}\"")) {
+        record.origin = before.origin;
+        record.creds_store = before.creds_store.clone();
     }
+    record
 }
 
 /// What the store has for a credential's id.
@@ -124,7 +134,7 @@ fn look_up(store: &Store, one: &Move) -> Result<There, Failure> {
     }
 }
 
-fn describe(report: &mut Report, plan: &Plan) {
+fn describe(report: &mut Report, client: Client, plan: &Plan) {
     for one in &plan.moves {
         let username = one.plaintext.username.as_str();
         report.done(
@@ -135,6 +145,12 @@ fn describe(report: &mut Report, plan: &Plan) {
     }
     for (host, why) in &plan.stays {
         report.line("stays", format_args!("{host}: {why}"));
+    }
+    if client == Client::Containers {
+        report.note(
+            "for every other registry: credential-helpers = [\"posixage\"] in registries.conf",
+        );
+        return;
     }
     let now = format!("\"{HELPER}\"");
     match plan.creds_store.as_deref() {

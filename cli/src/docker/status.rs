@@ -86,9 +86,9 @@ pub(crate) fn run(settings: &Settings, json: bool) -> Result<(), Failure> {
 }
 
 fn status(settings: &Settings) -> Result<Status, Failure> {
-    let file = ConfigFile::find()?;
+    let file = ConfigFile::find(None)?;
     let config = file.read()?;
-    let plan = Plan::of(&config)?;
+    let plan = Plan::of(&file, &config)?;
     let helper = Installed::find();
     let tried = helper.as_ref().map(Installed::decrypts);
     let creds_store: Option<String> = plan

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::{
     docker::{
         auths::{self, Entry},
-        config_file::{ConfigFile, Content, Origin},
+        config_file::{Client, ConfigFile, Content, Origin},
         credential::{Credential, id_of},
         json_object::JsonObject,
         plan::HELPER,
@@ -23,11 +23,11 @@ use crate::{
     settings::Settings,
 };
 
-/// How often the file is read again because docker has written to it meanwhile.
-const TRIES: usize = 10;
-
-pub(crate) fn run(settings: &Settings, dry_run: bool) -> Result<Report, Failure> {
-    let file = ConfigFile::find()?;
+pub(crate) fn run(
+    settings: &Settings,
+    file: &ConfigFile,
+    dry_run: bool,
+) -> Result<Report, Failure> {
     let mut config = file.read()?;
     let none = || {
         let path = file.path.display();
@@ -40,10 +40,10 @@ pub(crate) fn run(settings: &Settings, dry_run: bool) -> Result<Report, Failure>
     let record = Record::read(&store, &file.path)?.ok_or_else(none)?;
     file.check_writable()?;
     let credentials = credentials(&store, &record)?;
-    let mut report = Report::new(&file, dry_run);
-    for _ in 0..TRIES {
-        let (after, hosts) = restore(&config, &record, &credentials);
-        if !dry_run && !write(&file, &config, &after, record.origin)? {
+    let mut report = Report::new(file, dry_run);
+    for _ in 0..ConfigFile::TRIES {
+        let (after, hosts) = restore(file.client, &config, &record, &credentials);
+        if !dry_run && !write(file, &config, &after, record.origin)? {
             config = file.read()?;
             continue;
         }
@@ -53,8 +53,15 @@ pub(crate) fn run(settings: &Settings, dry_run: bool) -> Result<Report, Failure>
                 false => report.line("left", format_args!("{host}: logged out or changed since")),
             }
         }
-        let before = record.creds_store.as_deref().unwrap_or("not set");
-        report.done("credsStore", "would set", before.trim_matches('"'));
+        let [now, then] = [&config.object, &after].map(|object| {
+            let creds_store = object.get(&["credsStore"]).unwrap_or("not set");
+            creds_store.trim_matches('"').to_owned()
+        });
+        match now == then {
+            _ if file.client == Client::Containers => {}
+            true => report.line("credsStore", then),
+            false => report.done("credsStore", "would set", then),
+        }
         if !dry_run {
             for host in hosts {
                 let moved = &record.moved[host];
@@ -66,10 +73,7 @@ pub(crate) fn run(settings: &Settings, dry_run: bool) -> Result<Report, Failure>
         }
         return Ok(report);
     }
-    Err(
-        Failure::new(format_args!("{} keeps changing", file.path.display()))
-            .hint("try again when nobody logs in"),
-    )
+    Err(file.keeps_changing())
 }
 
 /// What was moved, as it is now.
@@ -90,16 +94,20 @@ fn credentials(store: &Store, record: &Record) -> Result<BTreeMap<String, Creden
 
 /// The file as it was, as far as nobody has changed it since, and whose credentials are in it again.
 fn restore<'a>(
+    client: Client,
     config: &Content,
     record: &'a Record,
     credentials: &BTreeMap<String, Credential>,
 ) -> (JsonObject, Vec<&'a String>) {
     let mut object = config.object.clone();
-    if object.get(&["credsStore"]) == Some(&format!("\"{HELPER}\"")) {
+    if client == Client::Docker && object.get(&["credsStore"]) == Some(&format!("\"{HELPER}\"")) {
         match &record.creds_store {
             Some(before) => object.set(&["credsStore"], before),
             None => object.remove(&["credsStore"]),
         }
+    }
+    if client == Client::Containers {
+        take_helpers_away(&mut object, record);
     }
     let mut hosts = Vec::new();
     for (host, moved) in &record.moved {
@@ -123,6 +131,22 @@ fn restore<'a>(
         hosts.push(host);
     }
     (object, hosts)
+}
+
+/// Takes our helper from the registries that did not have it before.
+fn take_helpers_away(object: &mut JsonObject, record: &Record) {
+    for (host, moved) in &record.moved {
+        let path = ["credHelpers", host.as_str()];
+        if !moved.had_helper && object.get(&path) == Some(&format!("\"{HELPER}\"")) {
+            object.remove(&path);
+        }
+    }
+    if object.get(&["credHelpers"]).is_some() && object.members(&["credHelpers"]).is_empty() {
+        match &record.cred_helpers {
+            Some(before) => object.set(&["credHelpers"], before),
+            None => object.remove(&["credHelpers"]),
+        }
+    }
 }
 
 fn write(
