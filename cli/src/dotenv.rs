@@ -176,6 +176,8 @@ const UNCLOSED: &str = "a quote is not closed";
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn parsed(text: &str) -> Vec<(String, String)> {
@@ -267,5 +269,22 @@ mod tests {
         let variables = parse(b"A=\xff\nB=\"\xfe\"\n").unwrap();
         assert_eq!(variables[0].1.clone().into_vec(), b"\xff");
         assert_eq!(variables[1].1.clone().into_vec(), b"\xfe");
+    }
+
+    proptest! {
+        #[test]
+        fn quoted_whatever_it_is_a_value_is_itself(value in "[^\\x00]{0,40}") {
+            let single = format!("A='{value}'\n");
+            if !value.contains('\'') {
+                prop_assert_eq!(parsed(&single), [("A".to_owned(), value.clone())]);
+            }
+            let escaped = value.replace('\\', r"\\").replace('"', r#"\""#);
+            prop_assert_eq!(parsed(&format!("A=\"{escaped}\"# c")), [("A".to_owned(), value)]);
+        }
+
+        #[test]
+        fn nothing_is_too_odd_for_an_answer(text in "[A='\"\\\\#\\n \\x00\\xff]{0,30}") {
+            let _ = parse(text.as_bytes());
+        }
     }
 }

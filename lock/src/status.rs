@@ -15,7 +15,7 @@ pub struct Status {
     /// Who holds it; empty when nobody does, or when the holder cannot be seen from here (another
     /// machine, another container).
     pub holders: Vec<Holder>,
-    /// Who waits for it.
+    /// The processes that wait for it.
     pub waiters: Vec<u32>,
 }
 

@@ -184,4 +184,16 @@ mod tests {
         }
         assert!(Config::parse(b"format = 1").is_ok());
     }
+
+    /// Without the feature it would be written for fewer than the store names.
+    #[test]
+    fn a_store_for_ssh_keys_is_opened_with_the_feature_only() {
+        let toml = "format = 1\nrecipients = [\"ssh-ed25519 \
+            AAAAC3NzaC1lZDI1NTE5AAAAIDBv/efB2fIMPGH3Xo7XYg6o1QRNDEMPCX+5TycA4GVE\"]";
+        let parsed = Config::parse(toml.as_bytes());
+        match cfg!(feature = "ssh") {
+            true => assert_eq!(parsed.unwrap().recipients.len(), 1),
+            false => assert!(parsed.unwrap_err().starts_with("recipient 1: this program")),
+        }
+    }
 }

@@ -113,29 +113,31 @@ impl KeyFile {
                 identities,
             ));
         }
-        let name = name("ssh key");
         let key = ssh::parse_private_key(text.trim_start())
             .map_err(|e| KeyError::unusable(path, format!("cannot be used: {e}")))?;
-        Ok(match key {
-            ssh::PrivateKey::Open(identity) => KeySource::new(
-                KeyType::Ssh,
-                name,
-                vec![Identity(IdentityKind::Ssh(identity))],
-            ),
-            ssh::PrivateKey::Locked(key) => {
-                let public = key.recipient();
-                let Self { path, ask, .. } = self;
-                let source = KeySource::callback(KeyType::Ssh, name, move || {
-                    let unlocked = key.unlock(ask(&path)?);
-                    let identity = unlocked.ok_or(KeyError::WrongPassphrase { path })?;
-                    Ok(vec![Identity(IdentityKind::Ssh(identity))])
-                });
-                match public {
-                    Ok(public) => source.with_public(Recipient(RecipientKind::Ssh(public))),
-                    Err(_) => source,
-                }
+        let name = name("ssh key");
+        Ok(self.ssh_source(name, key))
+    }
+
+    fn ssh_source(self, name: String, key: ssh::PrivateKey) -> KeySource<Identity> {
+        let identities = |identity| vec![Identity(IdentityKind::Ssh(identity))];
+        let key = match key {
+            ssh::PrivateKey::Open(identity) => {
+                return KeySource::new(KeyType::Ssh, name, identities(identity));
             }
-        })
+            ssh::PrivateKey::Locked(key) => key,
+        };
+        let public = key.recipient();
+        let Self { path, ask, .. } = self;
+        let source = KeySource::callback(KeyType::Ssh, name, move || {
+            let unlocked = key.unlock(ask(&path)?);
+            let identity = unlocked.ok_or(KeyError::WrongPassphrase { path })?;
+            Ok(identities(identity))
+        });
+        match public {
+            Ok(public) => source.with_public(Recipient(RecipientKind::Ssh(public))),
+            Err(_) => source,
+        }
     }
 
     /// Reads the password on the first line of the file.

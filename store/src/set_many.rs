@@ -7,7 +7,7 @@ use crate::{
     error::Error,
     id::Id,
     key::Recipient,
-    parallel::in_order,
+    parallel::{cores, in_order},
     secret::Secret,
     stage::Stage,
     store::Store,
@@ -113,9 +113,9 @@ impl Store {
         }
         let (displaced, settled) = settle(&self.inner.root, &published);
         drop(exclusive);
-        for displaced in &displaced {
-            displaced.remove(&self.inner.root);
-        }
+        in_order(&displaced, RUN, cores(), |run| {
+            run.iter().map(|old| old.remove(&self.inner.root)).collect()
+        });
         (displaced.len(), settled)
     }
 

@@ -193,7 +193,19 @@ impl<T: From<Password>> KeySource<T> {
 }
 
 impl KeySource<Identity> {
-    /// Says whom to encrypt to without asking for the private half, for a key that is locked.
+    /// Says whom to encrypt to without running the callback, for a key that is locked, or far away.
+    ///
+    /// ```
+    /// use posixage::{Identity, KeyError, KeySource, KeyType};
+    ///
+    /// # let recipient = Identity::generate().to_recipient()?;
+    /// let source: KeySource<Identity> = KeySource::callback(KeyType::Age, "the vault's key", || {
+    ///     Err(KeyError::Unavailable("the vault does not answer".into()))
+    /// })
+    /// .with_public(recipient);
+    /// assert_eq!(source.recipients()?.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn with_public(mut self, recipient: Recipient) -> Self {
         self.public = Some(recipient);

@@ -65,8 +65,9 @@ fn x() -> posixage::Id {
 }
 
 fn assert_free(store: &Path) {
+    // Another thread may be reading just now, and does not wait for this one.
     let store = Store::builder(store)
-        .lock_wait(Wait::Try)
+        .lock_wait(Wait::For(std::time::Duration::from_secs(10)))
         .open()
         .expect("open");
     drop(

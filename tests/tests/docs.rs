@@ -6,7 +6,7 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use posixage_tests::{
-    Output, Program, Sandbox, binary, golden,
+    Output, Program, Sandbox, binary, golden, page,
     registry::{self, Registry},
     tools,
     tree::Snapshot,
@@ -16,11 +16,7 @@ const ZOE: (&str, &str) = ("zoe", "canary-of-zoe");
 
 /// The blocks of a page in that language.
 fn blocks(page: &str, language: &str) -> Vec<String> {
-    let path = binary::workspace().join("cli/docs").join(page);
-    let text = fs::read_to_string(path).expect("a page");
-    let block = |text: &str| text.split_once("\n```").map(|(block, _)| block.to_owned());
-    let fence = format!("```{language}\n");
-    text.split(&fence).skip(1).filter_map(block).collect()
+    page::blocks(&format!("cli/docs/{page}"), language)
 }
 
 /// A shell in the sandbox, with the variables that the pages use.

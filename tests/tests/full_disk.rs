@@ -105,7 +105,8 @@ fn over_a_quota_the_old_value_stays_whole() {
     make.arg("-q").arg(&image).run().succeeds();
     // 100: this kernel has none.
     let script = "set -e; mount -t btrfs -o loop \"$IMAGE\" \"$DISK\" || exit 100; \
-         { btrfs quota enable \"$DISK\"; btrfs subvolume create \"$STORE\"; \
+         { btrfs quota enable \"$DISK\"; btrfs quota rescan -w \"$DISK\"; \
+           btrfs subvolume create \"$STORE\"; \
            btrfs qgroup limit 1M \"$STORE\"; chmod 700 \"$STORE\"; } >/dev/null; \
          \"$@\" init >/dev/null; echo old | \"$@\" set x; \
          if head -c 5000000 /dev/zero | \"$@\" set --force x; then exit 90; else test $? = 1; fi; \

@@ -3,8 +3,8 @@
 use std::{fs, path::PathBuf};
 
 use posixage_tests::{
-    Output, Program, Sandbox, git_credential::asks_nobody, git_server::GitServer, page, tools,
-    tree::Snapshot,
+    Output, Program, Sandbox, Terminal, git_credential::asks_nobody, git_server::GitServer, keys,
+    page, tools, tree::Snapshot,
 };
 
 const FIRST: &str = "canary-of-the-first-password";
@@ -253,6 +253,42 @@ fn parallel_fetches_leave_the_password_where_it_is() {
         clone.wait().succeeds_silently();
     }
     assert_eq!(Snapshot::of(&home.sandbox.store()), before);
+}
+
+#[test]
+fn a_person_at_a_terminal_is_asked_for_what_is_needed_and_once() {
+    let home = Home::new();
+    home.server.repository("a.git", "zoe", FIRST);
+    let key = keys::locked(&home.sandbox, "ssh-ed25519-locked");
+    let init = home.sandbox.posixage(["init", "-i"]).arg(&key);
+    init.run().succeeds();
+    let url = home.server.url("a.git");
+    let clone = |to| {
+        let clone = home.git(&["clone", "--quiet", &url, to]);
+        Terminal::start(
+            clone
+                .env("POSIXAGE_IDENTITY", &key)
+                .env_remove("GIT_TERMINAL_PROMPT"),
+        )
+    };
+    // There is nothing to open yet, and to keep what is typed takes no private key.
+    let mut first = clone("first");
+    first.wait_for("Username");
+    first.types("zoe");
+    first.answers("Password", FIRST);
+    let end = first.wait().exits(0);
+    assert!(
+        !end.screen.contains("passphrase") && !end.screen.contains(FIRST),
+        "{end:?}"
+    );
+    home.expect(&["zoe"]);
+
+    let mut second = clone("second");
+    second.answers("passphrase", &keys::passphrase());
+    let end = second.wait().exits(0);
+    assert_eq!(end.screen.matches("passphrase").count(), 1, "{end:?}");
+    assert!(!end.screen.contains("Username"), "{end:?}");
+    home.assert_clean();
 }
 
 #[test]

@@ -131,6 +131,28 @@ fn where_there_is_no_store_there_is_nothing_to_offer() {
 }
 
 #[test]
+fn of_many_first_ones_none_is_lost() {
+    let sandbox = Sandbox::new();
+    let login = |n| format!("protocol=https\nhost=h{n}\nusername=zoe\npassword=of-h{n}\n");
+    let start = |n| {
+        let mut helper = helper(&sandbox, "store", "").start();
+        helper.write(login(n).as_bytes());
+        helper
+    };
+    let running: Vec<_> = (0..8).map(start).collect();
+    for helper in running {
+        helper.wait().succeeds();
+    }
+    for n in 0..8 {
+        let place = format!("protocol=https\nhost=h{n}\n");
+        assert_eq!(
+            get(&sandbox, &place),
+            format!("username=zoe\npassword=of-h{n}\n")
+        );
+    }
+}
+
+#[test]
 fn an_empty_description_means_nothing_and_not_everything() {
     let sandbox = Sandbox::new();
     store(

@@ -1,6 +1,6 @@
 //! `posixage run`
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt};
 
 use posixage_tests::{Program, Sandbox, Terminal, golden, page, strace, tools};
 use rustix::process::Signal;
@@ -223,6 +223,16 @@ fn a_program_that_cannot_be_run_is_told_as_a_shell_tells_it() {
             .env("X", "se://db/password");
         output.run().fails(code).says(["cannot run", program]);
     }
+    // A directory that this user may not look into says nothing about the program.
+    let ordinary = Sandbox::ordinary();
+    let closed = ordinary.directory("closed");
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
+    let run = ordinary.posixage(["run", "--", "no-such-program"]);
+    let run = run
+        .env("PATH", format!("{}:/usr/bin", closed.display()))
+        .run();
+    run.fails(127).says(["no such program"]);
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
     sandbox.run(["run"]).fails(2);
     sandbox.run(["run", "--env-file", "x", "--"]).fails(2);
 }

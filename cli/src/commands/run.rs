@@ -38,9 +38,11 @@ pub(crate) fn run(settings: &Settings, args: &Run) -> Result<ExitCode, Failure> 
     }
     resolve(settings, &mut environment)?;
     let (program, words) = args.command.split_first().expect("clap asks for one");
+    let path = environment.get(OsStr::new("PATH")).cloned();
     let mut command = Command::new(program);
     command.args(words).env_clear().envs(environment);
-    Err(not_started(program, &command.exec()))
+    let error = command.exec();
+    Err(not_started(program, &path.unwrap_or_default(), &error))
 }
 
 /// Puts the secrets in the place of their references. Every reference that fails is named.
@@ -94,10 +96,20 @@ fn variables_called(names: &[OsString]) -> String {
 }
 
 /// As a shell has it: 127 for a program that is not there, 126 for one that cannot be run.
-fn not_started(program: &OsStr, error: &io::Error) -> Failure {
-    let (why, code) = match error.kind() {
-        io::ErrorKind::NotFound => ("no such program".into(), Code::NoSuchProgram),
-        _ => (reason(error), Code::NotRunnable),
+fn not_started(program: &OsStr, path: &OsStr, error: &io::Error) -> Failure {
+    let is_missing = match error.kind() {
+        io::ErrorKind::NotFound => true,
+        // So says exec(3), too, of a program that is in no directory of PATH, if it may not look into
+        // one of them.
+        io::ErrorKind::PermissionDenied => {
+            let is_name = !program.as_bytes().contains(&b'/');
+            is_name && !env::split_paths(path).any(|dir| dir.join(program).exists())
+        }
+        _ => false,
+    };
+    let (why, code) = match is_missing {
+        true => ("no such program".into(), Code::NoSuchProgram),
+        false => (reason(error), Code::NotRunnable),
     };
     let failure = Failure::new(format!("cannot run {}: {why}", program.display())).code(code);
     match error.kind() {

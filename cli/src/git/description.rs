@@ -219,6 +219,8 @@ fn seconds(value: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn parse(text: &str) -> Description {
@@ -303,6 +305,28 @@ mod tests {
         ];
         for lines in lines {
             assert_eq!(*Description::parse(lines).unwrap().write(), lines);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_is_refused_or_written_as_it_was_understood(
+            lines in proptest::collection::vec(
+                prop_oneof![
+                    "(protocol|host|path|username|password|credential|authtype|url)=[a-z:/@%=0-9 ]{0,9}",
+                    "(capability\\[\\]=(authtype)?|password_expiry_utc=[0-9]{0,3}|[a-z=]{0,3})",
+                    "\\PC{0,9}",
+                ],
+                0..9,
+            ),
+            bytes in proptest::collection::vec(any::<u8>(), 0..40),
+        ) {
+            for text in [lines.join("\n").as_bytes(), &bytes] {
+                if let Ok(description) = Description::parse(text) {
+                    let again = Description::parse(&description.write()).unwrap();
+                    prop_assert!(again.same_values(&description));
+                }
+            }
         }
     }
 }

@@ -28,10 +28,11 @@ pub(super) fn run(settings: &Settings, credential: &Description) -> Result<(), F
     let store = keys::open_to_update(settings)?;
     // So goes nearly every call: others may do the same meanwhile, and a store that is mounted
     // read-only will do.
-    if let Ok(secret) = store.get(&id)
-        && renewed(&id, Some(&secret), credential).is_none()
-    {
-        return Ok(());
+    match store.get(&id) {
+        Ok(secret) if renewed(&id, Some(&secret), credential).is_none() => return Ok(()),
+        // It need not be waited for twice.
+        Err(error @ Error::Lock(_)) => return Err(error.into()),
+        _ => {}
     }
     let updated = store.update(&id, |secret| {
         Ok(match renewed(&id, secret, credential) {

@@ -1,0 +1,93 @@
+//! Claim: `Store::filter` decrypts ahead, on all cores, and nobody sees more of that than that it is fast.
+
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use posixage::{Config, Error, Id, Identity, KeySource, KeyType, Password, Pattern, Secret, Store};
+
+/// More than two of what is decrypted ahead.
+const COUNT: usize = 600;
+
+fn id(n: usize) -> Id {
+    format!("many/{n:03}").parse().expect("an id")
+}
+
+fn store(dir: &tempfile::TempDir, value: impl Fn(usize) -> Vec<u8>) -> Store {
+    let path = dir.path().join("store");
+    let identity = Identity::generate();
+    let config = Config::new([identity.to_recipient().expect("its public half")]);
+    Store::init(&path, &config).expect("init");
+    let store = Store::builder(&path).identity(identity).open();
+    let store = store.expect("open");
+    let secrets = (0..COUNT).map(|n| (id(n), Secret::new(value(n))));
+    store.set_many(secrets).expect("write");
+    store
+}
+
+#[test]
+fn values_come_in_order_each_once_and_an_error_at_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir, |n| n.to_string().into_bytes());
+    let damaged = store
+        .path()
+        .join(id(333).directory_name())
+        .join("secretage");
+    fs::write(damaged, "not an age file").unwrap();
+    let found: Vec<_> = store.filter(&Pattern::all()).unwrap().collect();
+    let ids: Vec<Id> = found.iter().map(|(id, _)| id.clone()).collect();
+    assert_eq!(ids, (0..COUNT).map(id).collect::<Vec<_>>());
+    for (n, (_, secret)) in found.into_iter().enumerate() {
+        match secret {
+            Ok(secret) => assert_eq!(secret.expose(), n.to_string().as_bytes()),
+            Err(Error::Damaged { id: named, .. }) => assert_eq!((n, named), (333, id(333))),
+            Err(error) => panic!("{n}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn large_values_come_in_order_too() {
+    let dir = tempfile::tempdir().unwrap();
+    // One in 300 alone is more than is decrypted ahead.
+    let value = |n: usize| vec![n as u8; if n % 300 == 7 { 17 << 20 } else { n }];
+    let store = store(&dir, value);
+    let mut n = 0;
+    for (_, secret) in store.filter(&Pattern::all()).unwrap() {
+        assert!(secret.unwrap().expose() == value(n), "{n}");
+        n += 1;
+    }
+    assert_eq!(n, COUNT);
+}
+
+#[test]
+fn threads_that_decrypt_ask_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let config = Config::new([]).with_password(true).with_work_factor(2);
+    Store::init(&path, &config).unwrap();
+    let password = || Password::new("correct horse").unwrap();
+    let store = Store::builder(&path).identity(password()).open().unwrap();
+    store
+        .set_many((0..40).map(|n| (id(n), Secret::new("value"))))
+        .unwrap();
+
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let source = KeySource::callback(KeyType::Password, "asked", move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        Ok(vec![Password::new("correct horse").unwrap().into()])
+    });
+    let store = Store::builder(&path).identity(source).open().unwrap();
+    let found = store.filter(&Pattern::all()).unwrap();
+    assert!(
+        found
+            .map(|(_, secret)| secret.unwrap())
+            .all(|s| s.expose() == b"value")
+    );
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+}
