@@ -1,8 +1,153 @@
-//! Docker's `config.json`.
+//! Docker's `config.json`, and what `posixage docker` does to it.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
 
-use crate::Sandbox;
+use serde_json::{Value, json};
+
+use crate::{Output, Program, Sandbox, binary, tree::Snapshot};
+
+/// The program that docker looks for.
+pub const HELPER: &str = "docker-credential-posixage";
+
+/// As docker 28 writes it, with what it does not know of in between.
+/// The passwords: zoe:canary-1, bob:canary-2:with:colons, AWS:canary-3, and the token canary-4.
+pub const CONFIG: &str = r#"{
+	"auths": {
+		"127.0.0.1:5000": {
+			"auth": "em9lOmNhbmFyeS0x"
+		},
+		"elsewhere.example.com": {},
+		"https://index.docker.io/v1/": {
+			"auth": "Ym9iOmNhbmFyeS0yOndpdGg6Y29sb25z",
+			"email": "bob@example.com"
+		},
+		"ecr.example.com": {
+			"username": "AWS",
+			"password": "canary-3"
+		},
+		"azure.example.com": {
+			"auth": "MDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDAwOg==",
+			"identitytoken": "canary-4"
+		},
+		"gcr.example.com": {
+			"auth": "b3duOmNhbmFyeS1vd24="
+		}
+	},
+	"HttpHeaders": {
+		"X-Meta": "<&> \u003ckept\u003e"
+	},
+	"zz-unknown": [1.50e3, null, {"a":1}],
+	"credHelpers": {
+		"gcr.example.com": "gcloud"
+	},
+	"detachKeys": "ctrl-e,e"
+}"#;
+
+/// What would show if the credentials in [`CONFIG`] were in the clear.
+pub const SECRETS: [&str; 6] = [
+    "canary-1",
+    "canary-2",
+    "canary-3",
+    "canary-4",
+    "em9lOmNhbmFyeS0x",
+    "Ym9iOmNhbmFyeS0y",
+];
+
+/// `posixage docker` with these arguments, where the helper is in `PATH`.
+pub fn docker(sandbox: &Sandbox, args: &[&str]) -> Program {
+    sandbox.client(binary::posixage()).arg("docker").args(args)
+}
+
+/// A home with this `config.json`.
+#[must_use]
+pub fn with_config(text: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.file("home/.docker/config.json", text);
+    sandbox
+}
+
+/// Runs `posixage docker setup`.
+#[track_caller]
+pub fn setup(sandbox: &Sandbox) -> Output {
+    docker(sandbox, &["setup"]).run().succeeds()
+}
+
+/// Runs `posixage docker setup --undo`.
+#[track_caller]
+pub fn undo(sandbox: &Sandbox) -> Output {
+    docker(sandbox, &["setup", "--undo"])
+        .run()
+        .succeeds_silently()
+}
+
+/// What the helper answers docker: user name and secret.
+///
+/// # Panics
+/// It fails.
+#[track_caller]
+#[must_use]
+pub fn get(sandbox: &Sandbox, url: &str) -> Option<(String, String)> {
+    let output = sandbox.helper(HELPER).arg("get").input(url).run();
+    if output.out() == "credentials not found in native keychain\n" {
+        return None;
+    }
+    let answer: Value = serde_json::from_slice(&output.succeeds_silently().stdout).expect("JSON");
+    let text = |key: &str| answer[key].as_str().expect("a text").to_owned();
+    Some((text("Username"), text("Secret")))
+}
+
+/// Stores a credential as docker does.
+pub fn store(sandbox: &Sandbox, url: &str, username: &str, secret: &str) {
+    let request = json!({"ServerURL": url, "Username": username, "Secret": secret});
+    let store = sandbox.helper(HELPER).arg("store");
+    store.input(request.to_string()).run().succeeds();
+}
+
+/// What [`get`] returns.
+#[must_use]
+pub fn pair(username: &str, secret: &str) -> Option<(String, String)> {
+    Some((username.into(), secret.into()))
+}
+
+/// Nothing of the credentials that were moved is in the clear anywhere in the home.
+///
+/// # Panics
+/// Something is.
+#[track_caller]
+pub fn assert_encrypted(sandbox: &Sandbox) {
+    let home = Snapshot::of(&sandbox.home());
+    for secret in SECRETS {
+        assert!(
+            !home.contains(secret.as_bytes()),
+            "{secret} is in the clear"
+        );
+    }
+}
+
+/// The directory of a `docker-credential-posixage` of somebody's own.
+///
+/// # Panics
+/// It cannot be written.
+#[must_use]
+pub fn wrapper(sandbox: &Sandbox, script: &str) -> PathBuf {
+    let directory = sandbox.directory("wrapper");
+    // Written by a process of its own: whatever another thread starts while this one has it open for
+    // writing would keep it open, and nobody could execute it.
+    let write = Program::new("sh").args(["-c", "cat >\"$0\" && chmod 755 \"$0\""]);
+    let write = write.arg(directory.join(HELPER));
+    let script = format!("#!/bin/sh\n{script}\n");
+    write.input(script).run().succeeds();
+    directory
+}
+
+/// The program with that directory first in `PATH`.
+pub fn with_wrapper(program: Program, directory: &Path) -> Program {
+    program.env("PATH", format!("{}:/usr/bin:/bin", directory.display()))
+}
 
 impl Sandbox {
     /// `~/.docker/config.json`.
@@ -25,7 +170,7 @@ impl Sandbox {
     /// # Panics
     /// It is not there.
     #[must_use]
-    pub fn mode(&self, path: &std::path::Path) -> u32 {
+    pub fn mode(&self, path: &Path) -> u32 {
         let stat = fs::symlink_metadata(path).expect("stat");
         stat.permissions().mode() & 0o777
     }

@@ -45,6 +45,7 @@ pub mod survey;
 pub mod terminal;
 pub mod tools;
 pub mod tree;
+pub mod vector;
 
 pub use output::Output;
 pub use process::{LIMIT, Program, Running};

@@ -1,0 +1,173 @@
+//! Claim: where `posixage docker setup` cannot do its work it says why, and nothing has changed.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use posixage_tests::{
+    binary,
+    docker::{CONFIG, HELPER, assert_encrypted, docker, get, with_config, with_wrapper, wrapper},
+    tools,
+    tree::Snapshot,
+};
+
+#[test]
+fn an_invalid_config_is_an_error_and_untouched() {
+    for text in [
+        "{",
+        "[]",
+        "null",
+        "canary",
+        "{\"auths\": {\"h\": {\"auth\": \"em9lOmNhbmFyeS0x\"}}",
+        "{\"auths\": []}",
+        "{\"credHelpers\": 1}",
+        "{\"credHelpers\": {\"h\": 1}}",
+        "{\"credsStore\": {}}",
+        "{\"auths\": {}, \"auths\": {}}",
+        "{\"auths\":{}} x",
+        "\u{feff}{}",
+        "\0",
+    ] {
+        let sandbox = with_config(text);
+        let before = Snapshot::of(&sandbox.home());
+        for args in [&["setup"][..], &["setup", "--dry-run"], &["status"]] {
+            let output = docker(&sandbox, args).run().fails(7).says(["config.json"]);
+            assert!(!output.err().contains("canary"), "{output:?}");
+        }
+        assert_eq!(Snapshot::of(&sandbox.home()), before, "{text:?}");
+    }
+    let sandbox = with_config("{}");
+    fs::write(sandbox.docker_config(), b"{\"a\":\"\xff\"}").unwrap();
+    docker(&sandbox, &["setup"]).run().fails(1).says(["UTF-8"]);
+    fs::remove_file(sandbox.docker_config()).unwrap();
+    sandbox.directory("home/.docker/config.json");
+    docker(&sandbox, &["setup"])
+        .run()
+        .fails(1)
+        .says(["not a regular file"]);
+    assert!(!sandbox.store().exists());
+}
+
+#[test]
+fn a_config_that_may_not_be_written_is_an_error_before_anything_is_done() {
+    let sandbox = with_config(CONFIG);
+    let config = sandbox.docker_config();
+    fs::set_permissions(&config, fs::Permissions::from_mode(0o400)).unwrap();
+    let before = Snapshot::of(&sandbox.home());
+    let output = docker(&sandbox, &["setup"])
+        .run()
+        .fails(1)
+        .says(["read-only"]);
+    assert!(output.hint().starts_with("chmod u+w "), "{output:?}");
+    assert_eq!(Snapshot::of(&sandbox.home()), before);
+
+    fs::set_permissions(&config, fs::Permissions::from_mode(0o600)).unwrap();
+    let script = "mount --bind \"$HOME/.docker\" \"$HOME/.docker\"; \
+        mount -o remount,ro,bind \"$HOME/.docker\"; \"$@\"";
+    if !tools::may_mount() {
+        tools::left_out("a read-only file system, which takes root to mount");
+        return;
+    }
+    let unshare = tools::need("unshare", "util-linux");
+    let read_only = docker(&sandbox, &["setup"])
+        .in_shell(script)
+        .behind([unshare.as_os_str(), "-m".as_ref()]);
+    read_only.run().fails(1).says(["config.json", "read-only"]);
+    let after = Snapshot::of(&sandbox.home());
+    assert_eq!(after.paths().count(), before.paths().count());
+    assert_eq!(sandbox.docker_config_text(), CONFIG);
+}
+
+#[test]
+fn without_the_helper_in_path_nothing_is_done_and_the_hint_says_where_it_is() {
+    let sandbox = with_config(CONFIG);
+    let before = Snapshot::of(&sandbox.home());
+    let setup = sandbox
+        .posixage(["docker", "setup"])
+        .env("PATH", "/usr/bin:/bin");
+    let output = setup.run().fails(1).says([HELPER, "not in PATH"]);
+    let hint = output.hint();
+    let helper = binary::directory().join(HELPER);
+    assert!(hint.contains(helper.to_str().unwrap()), "{hint}");
+    assert_eq!(Snapshot::of(&sandbox.home()), before);
+}
+
+#[test]
+fn a_helper_that_does_not_do_its_work_is_found_out_before_anything_is_moved() {
+    for (script, said) in [
+        ("exit 1", "store:"),
+        ("echo broken; exit 1", "broken"),
+        ("cat >/dev/null", "another store"),
+        (
+            "POSIXAGE_STORE=$HOME/other exec \"$REAL\" \"$@\"",
+            "another store",
+        ),
+        (
+            "[ $1 = get ] && { echo '{}'; exit; }; exec \"$REAL\" \"$@\"",
+            "did not give back",
+        ),
+        ("[ $1 = get ] && exit 1; exec \"$REAL\" \"$@\"", "get:"),
+        (
+            "[ $1 = erase ] && exit 0; exec \"$REAL\" \"$@\"",
+            "still there",
+        ),
+    ] {
+        let sandbox = with_config(CONFIG).initialised();
+        sandbox.run(["init", "--store", "other"]).succeeds();
+        let directory = wrapper(&sandbox, script);
+        let setup = sandbox.posixage(["docker", "setup"]);
+        let setup = with_wrapper(setup, &directory).env("REAL", binary::directory().join(HELPER));
+        setup.run().fails(1).says([said]);
+        assert_eq!(sandbox.docker_config_text(), CONFIG, "{script}");
+        assert!(get(&sandbox, "127.0.0.1:5000").is_none(), "{script}");
+    }
+    // A wrapper that works is as good as the helper itself.
+    let sandbox = with_config(CONFIG);
+    let directory = wrapper(&sandbox, "exec \"$REAL\" \"$@\"");
+    let setup = sandbox.posixage(["docker", "setup"]);
+    let setup = with_wrapper(setup, &directory).env("REAL", binary::directory().join(HELPER));
+    let output = setup.run().succeeds();
+    assert!(
+        output.out().contains(directory.to_str().unwrap()),
+        "{output:?}"
+    );
+    assert_encrypted(&sandbox);
+}
+
+#[test]
+fn options_that_the_helper_will_not_get_are_found_out() {
+    let sandbox = with_config(CONFIG);
+    sandbox.run(["init", "--store", "other"]).succeeds();
+    let output = docker(&sandbox, &["setup", "--store", "other"])
+        .run()
+        .fails(1);
+    assert!(output.hint().contains("POSIXAGE_STORE"), "{output:?}");
+    assert_eq!(sandbox.docker_config_text(), CONFIG);
+    let named = docker(&sandbox, &["setup"]).env("POSIXAGE_STORE", "other");
+    named.run().succeeds_silently();
+    assert_encrypted(&sandbox);
+}
+
+#[test]
+fn a_disk_that_is_full_leaves_everything_where_it_is() {
+    if !tools::may_mount() {
+        tools::left_out("a full disk, which takes root to mount one that is small");
+        return;
+    }
+    let sandbox = with_config(CONFIG).initialised();
+    let script = "set -e; mount -t tmpfs -o size=64k,mode=700 posixage-test \"$HOME/.docker\"; \
+        cat >\"$HOME/.docker/config.json\"; cp \"$HOME/.docker/config.json\" /tmp/posixage-before.$$; \
+        head -c 1000000 /dev/zero >\"$HOME/.docker/fill\" 2>/dev/null || true; \
+        if \"$@\"; then exit 90; fi; \
+        cmp \"$HOME/.docker/config.json\" /tmp/posixage-before.$$; rm /tmp/posixage-before.$$; \
+        rm \"$HOME/.docker/fill\"; ls -A \"$HOME/.docker\"; \"$@\"";
+    let script = script.replace("/tmp/posixage-before.$$", "\"$HOME/before\"");
+    let unshare = tools::need("unshare", "util-linux");
+    let output = docker(&sandbox, &["setup"])
+        .input(CONFIG)
+        .in_shell(&script)
+        .behind([unshare.as_os_str(), "-m".as_ref()])
+        .run()
+        .succeeds();
+    assert!(output.err().contains("no space left"), "{output:?}");
+    assert!(output.out().starts_with("config.json\n"), "{output:?}");
+    assert!(output.out().contains("moved"), "{output:?}");
+}

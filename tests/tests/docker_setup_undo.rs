@@ -1,0 +1,131 @@
+//! Claim: `posixage docker setup --undo` gives back what was moved, and a crash in either loses nothing.
+
+use std::fs;
+
+use posixage_tests::{
+    Sandbox,
+    docker::{
+        CONFIG, HELPER, assert_encrypted, docker, get, pair, setup, store, undo, with_config,
+    },
+    golden, shape, strace, tools,
+    tree::Snapshot,
+};
+use serde_json::{Value, json};
+
+#[test]
+fn undo_puts_back_what_is_in_the_store_now_and_leaves_what_came_since() {
+    let sandbox = with_config(CONFIG);
+    setup(&sandbox);
+    // As docker does it: bob logs in over zoe, the Hub is logged out, a new registry is logged in.
+    store(&sandbox, "127.0.0.1:5000", "bob", "newer");
+    let hub = "https://index.docker.io/v1/";
+    sandbox
+        .helper(HELPER)
+        .arg("erase")
+        .input(hub)
+        .run()
+        .succeeds();
+    store(&sandbox, "new.example.com", "zoe", "since");
+    let mut config: Value = serde_json::from_str(&sandbox.docker_config_text()).unwrap();
+    config["auths"].as_object_mut().unwrap().remove(hub);
+    config["auths"]["new.example.com"] = json!({});
+    config["psFormat"] = json!("set since");
+    fs::write(sandbox.docker_config(), config.to_string()).unwrap();
+
+    let out = undo(&sandbox).out();
+    assert!(out.contains(&format!("left        {hub}")), "{out}");
+    let config: Value = serde_json::from_str(&sandbox.docker_config_text()).unwrap();
+    // bob:newer
+    assert_eq!(
+        config["auths"]["127.0.0.1:5000"],
+        json!({"auth": "Ym9iOm5ld2Vy"})
+    );
+    assert_eq!(
+        config["auths"]["azure.example.com"]["identitytoken"],
+        "canary-4"
+    );
+    assert_eq!(config["auths"][hub], Value::Null);
+    assert_eq!(config["auths"]["new.example.com"], json!({}));
+    assert_eq!(config["psFormat"], "set since");
+    assert_eq!(config.get("credsStore"), None);
+    assert_eq!(get(&sandbox, "new.example.com"), pair("zoe", "since"));
+    shape::assert_store(&sandbox.store(), ["docker/new.example.com"]);
+}
+
+#[test]
+fn undo_leaves_alone_what_somebody_has_set_since() {
+    let sandbox = with_config(CONFIG);
+    setup(&sandbox);
+    let other = sandbox
+        .docker_config_text()
+        .replace("\"credsStore\": \"posixage\"", "\"credsStore\": \"pass\"");
+    fs::write(sandbox.docker_config(), &other).unwrap();
+    assert!(undo(&sandbox).out().contains("credsStore  pass\n"));
+    let config: Value = serde_json::from_str(&sandbox.docker_config_text()).unwrap();
+    assert_eq!(config["credsStore"], "pass");
+    assert_eq!(config["auths"]["ecr.example.com"]["password"], "canary-3");
+}
+
+#[test]
+fn undo_without_the_key_changes_nothing() {
+    let sandbox = with_config(CONFIG);
+    setup(&sandbox);
+    let before = Snapshot::of(&sandbox.home());
+    let stranger = golden::key(&sandbox, "age-stranger.txt");
+    let undo = docker(&sandbox, &["setup", "--undo"]).env("POSIXAGE_IDENTITY", stranger);
+    undo.run().fails(5);
+    assert_eq!(Snapshot::of(&sandbox.home()), before);
+}
+
+#[test]
+fn killed_at_any_step_it_loses_no_credential_and_a_second_run_ends_the_work() {
+    if !tools::may_trace() {
+        tools::left_out("kills before single system calls, which take root to trace");
+        return;
+    }
+    let config = "{\"auths\":{\"h\":{\"auth\":\"em9lOmNhbmFyeS0x\"},\"t\":{\"identitytoken\":\"canary-4\"}}}";
+    let credentials = [("h", "zoe", "canary-1"), ("t", "<token>", "canary-4")];
+    let anywhere = |sandbox: &Sandbox| {
+        let text = sandbox.docker_config_text();
+        for (host, username, secret) in credentials {
+            let plain = text.contains(&format!("\"{host}\":{{\""));
+            let kept = get(sandbox, host) == pair(username, secret);
+            assert!(plain || kept, "{host} is gone: {text}");
+        }
+    };
+    let mut deaths = 0;
+    for args in [&["setup"][..], &["setup", "--undo"]] {
+        for call in ["fsync", "rename", "renameat2", "unlink", "unlinkat"] {
+            for nth in 1.. {
+                let sandbox = with_config(config).initialised();
+                if args.len() > 1 {
+                    setup(&sandbox);
+                }
+                let expression = format!("inject={call}:signal=KILL:when={nth}");
+                let program = docker(&sandbox, args);
+                let (output, _) = strace::tampered(&sandbox, program, &[expression]);
+                anywhere(&sandbox);
+                if output.status.success() {
+                    break;
+                }
+                deaths += 1;
+                if args.len() == 1 {
+                    setup(&sandbox);
+                    let entries = sandbox.run(["list", "docker/**"]).out();
+                    assert_eq!(entries, "docker/h\ndocker/t\n", "{call} {nth}");
+                    for (host, username, secret) in credentials {
+                        assert_eq!(get(&sandbox, host), pair(username, secret), "{call} {nth}");
+                    }
+                    assert_encrypted(&sandbox);
+                }
+                // The record goes last.
+                let undo = docker(&sandbox, &["setup", "--undo"]).run();
+                assert!(matches!(undo.status.code(), Some(0 | 3)), "{undo:?}");
+                assert_eq!(sandbox.docker_config_text(), config, "{call} {nth}");
+                // What a removal that was killed left waits for the next write.
+                assert_eq!(sandbox.run(["list"]).succeeds_silently().out(), "");
+            }
+        }
+    }
+    assert!(deaths > 20, "{deaths}");
+}
