@@ -48,9 +48,10 @@ pub(crate) struct Inner {
     pub(crate) committer: Committer,
 }
 
-/// How many entries a listing reads under one lock: at most so many times 1 MiB are in memory, and
-/// the lock costs little.
-const BATCH: usize = 128;
+/// How many entries a listing reads under one lock: this many at first, and twice as many each time
+/// up to the most. So many times 1 MiB may be in memory, and the lock costs little.
+const FIRST_BATCH: usize = 128;
+const MAX_BATCH: usize = 512;
 
 /// How many of them each core reads before the next lot.
 const RUN: usize = 32;
@@ -185,8 +186,8 @@ impl Store {
 
     /// The secrets that match `pattern`, sorted by id, with their metadata. Decrypts nothing.
     ///
-    /// All ids are in memory, their metadata is read as the iterator goes on, 128 secrets under
-    /// one shared lock; nothing is locked between two steps. So each secret is as it is when its turn
+    /// All ids are in memory, their metadata is read as the iterator goes on, 128 to 512 secrets
+    /// under one shared lock; nothing is locked between two steps. So each secret is as it is when its turn
     /// comes: one removed in the meantime is passed over.
     ///
     /// An entry whose metadata cannot be read says so; it does not hide the others. What is in the
@@ -200,12 +201,13 @@ impl Store {
             let _shared = self.acquire(Mode::Shared)?;
             let mut ids = self.ids(pattern)?.into_iter();
             (
-                self.entries(&ids.by_ref().take(BATCH).collect::<Vec<_>>()),
+                self.entries(&ids.by_ref().take(FIRST_BATCH).collect::<Vec<_>>()),
                 ids,
             )
         };
         let mut store = self.clone();
         let mut batch = first.into_iter();
+        let mut count = FIRST_BATCH;
         Ok(std::iter::from_fn(move || {
             loop {
                 if let Some(entry) = batch.next() {
@@ -214,7 +216,8 @@ impl Store {
                 let id = rest.next()?;
                 match store.acquire(Mode::Shared) {
                     Ok(_shared) => {
-                        let ids = std::iter::once(id).chain(rest.by_ref().take(BATCH - 1));
+                        count = MAX_BATCH.min(2 * count);
+                        let ids = std::iter::once(id).chain(rest.by_ref().take(count - 1));
                         batch = store.entries(&ids.collect::<Vec<_>>()).into_iter();
                     }
                     Err(error) => {

@@ -15,6 +15,7 @@ use crate::{
     interruptible::{openat, read_dir},
     key::KeyType,
     root::Root,
+    stage::allow_owner,
 };
 
 /// How deep strange directories inside a secret are followed when it is removed.
@@ -43,13 +44,20 @@ fn remove(parent: impl AsFd, name: &[u8], depth: usize) -> Result<(), Errno> {
         .into_iter()
         .chain([METADATA_FILE])
     {
-        match unlinkat(&dir, known, AtFlags::empty()) {
+        let unlink = || unlinkat(&dir, known, AtFlags::empty());
+        let unlinked = match unlink() {
+            // Read-only: that keeps nothing in it.
+            Err(Errno::ACCESS) => allow_owner(&dir, Mode::RWXU).and_then(|()| unlink()),
+            result => result,
+        };
+        match unlinked {
             Ok(()) | Err(Errno::NOENT | Errno::ISDIR) => {}
             Err(e) => return Err(e),
         }
     }
     match unlinkat(&parent, name, AtFlags::REMOVEDIR) {
         Err(Errno::NOTEMPTY | Errno::EXIST) if depth > 0 => {
+            allow_owner(&dir, Mode::RWXU)?;
             remove_content(&dir, depth - 1)?;
             gone(unlinkat(parent, name, AtFlags::REMOVEDIR))
         }

@@ -46,6 +46,7 @@ pub mod survey;
 pub mod terminal;
 pub mod tools;
 pub mod tree;
+pub mod vector;
 
 pub use output::Output;
 pub use process::{LIMIT, Program, Running};

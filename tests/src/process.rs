@@ -11,6 +11,7 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
+    io::retry_on_intr,
     process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open},
 };
 
@@ -211,7 +212,7 @@ impl Kept {
         let handle = pidfd_open(self.pid(), PidfdFlags::empty()).expect("pidfd_open of a child");
         let limit = Timespec::try_from(limit).expect("a bound that fits");
         let mut fds = [PollFd::new(&handle, PollFlags::IN)];
-        let ended = poll(&mut fds, Some(&limit)).expect("poll of a pidfd") > 0;
+        let ended = retry_on_intr(|| poll(&mut fds, Some(&limit))).expect("poll of a pidfd") > 0;
         let status = self.kill();
         ended.then_some(status)
     }

@@ -3,81 +3,22 @@
 //!
 //! A secret is a binary age file, so that armored ones are refused, well formed or not.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
-use posixage::{Config, Error, Id, Identity, KeySource, KeyType, Password, Secret, Store};
-use posixage_tests::binary::workspace;
+use posixage::{Config, Error, Id, Identity, KeyType, Password, Secret, Store};
+use posixage_tests::vector::{self, Vector};
 use sha2::{Digest, Sha256};
-
-struct Vector {
-    name: String,
-    header: BTreeMap<String, Vec<String>>,
-    file: Vec<u8>,
-}
-
-impl Vector {
-    fn read(path: &Path) -> Self {
-        let bytes = fs::read(path).expect("a vector");
-        let end = bytes.windows(2).position(|two| two == b"\n\n");
-        let end = end.expect("an empty line");
-        let mut header: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for line in std::str::from_utf8(&bytes[..end]).expect("UTF-8").lines() {
-            let (key, value) = line.split_once(": ").expect("key: value");
-            header.entry(key.into()).or_default().push(value.into());
-        }
-        let mut file = bytes[end + 2..].to_vec();
-        if header.contains_key("compressed") {
-            let inflated = miniz_oxide::inflate::decompress_to_vec_zlib(&file);
-            file = inflated.expect("zlib");
-        }
-        Self {
-            name: path.file_name().expect("a name").to_string_lossy().into(),
-            header,
-            file,
-        }
-    }
-
-    fn all(&self, key: &str) -> impl Iterator<Item = &str> {
-        self.header
-            .get(key)
-            .into_iter()
-            .flatten()
-            .map(String::as_str)
-    }
-
-    fn one(&self, key: &str) -> &str {
-        self.all(key).next().unwrap_or_default()
-    }
-
-    fn identities(&self) -> impl Iterator<Item = KeySource<Identity>> {
-        let keys = self.all("identity").map(|text| {
-            let identity: Identity = text.parse().expect("an identity");
-            identity.into()
-        });
-        let passwords = self.all("passphrase").map(|text| {
-            let password = Password::new(text).expect("not empty");
-            password.into()
-        });
-        keys.chain(passwords)
-    }
-}
 
 #[test]
 fn each_vector_as_a_secret() {
     let store = Place::new();
     let mut count = 0;
-    for path in fs::read_dir(workspace().join("fixtures/cctv/age")).expect("vectors") {
-        let vector = Vector::read(&path.expect("a vector").path());
+    for vector in vector::all() {
         for (key, key_type) in [
             ("identity", KeyType::Age),
             ("passphrase", KeyType::Password),
         ] {
-            if vector.header.contains_key(key) {
+            if vector.all(key).next().is_some() {
                 let outcome = store.read(&vector, key_type);
                 assert_eq!(outcome, expected(&vector), "{}", vector.name);
             }
@@ -151,8 +92,12 @@ impl Place {
         fs::write(&file, &vector.file).expect("write");
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("chmod");
         let mut builder = Store::builder(self.root());
-        for identity in vector.identities() {
+        for text in vector.all("identity") {
+            let identity: Identity = text.parse().expect("an identity");
             builder = builder.identity(identity);
+        }
+        for text in vector.all("passphrase") {
+            builder = builder.identity(Password::new(text).expect("not empty"));
         }
         let got = builder.open().expect("open").get(&self.id);
         fs::remove_file(file).expect("remove");

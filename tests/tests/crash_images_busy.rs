@@ -96,7 +96,7 @@ fn survey(format: &Format, step: &str, cuts: usize, chance: &mut Chance) -> Opti
         image.snapshot(&image_of_now);
         let (begun, _) = read_log(&log);
         // What was there before, and all that was under way between the two looks.
-        let before = acknowledged.checked_sub(1).map_or(None, |last| begun[last]);
+        let before = acknowledged.checked_sub(1).and_then(|last| begun[last]);
         let allowed = [before].into_iter().chain(begun[acknowledged..].to_vec());
         all.push(Cut {
             image: image_of_now,

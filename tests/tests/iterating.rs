@@ -6,7 +6,7 @@ use posixage::{
     lock::{Mode, Wait},
 };
 
-/// More than two of a listing's batches.
+/// More than one of a listing's batches.
 const COUNT: usize = 300;
 
 fn store(dir: &tempfile::TempDir) -> Store {

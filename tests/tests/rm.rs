@@ -1,5 +1,11 @@
 //! `posixage rm`
 
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+};
+
+use posixage::Id;
 use posixage_tests::{Sandbox, shape, tree::Snapshot};
 
 fn store() -> Sandbox {
@@ -84,4 +90,23 @@ fn of_many_that_remove_the_same_one_does() {
         output.fails(3);
     }
     shape::assert_store(&sandbox.store(), ["b", "a/b"]);
+}
+
+#[test]
+fn what_somebody_made_read_only_is_removed_too_and_leaves_nothing() {
+    let sandbox = Sandbox::ordinary().initialised();
+    for (id, mode) in [("a", 0o500), ("b", 0o400), ("c", 0o500)] {
+        sandbox.set(id, "value");
+        let id: Id = id.parse().unwrap();
+        let secret = sandbox.store().join(id.directory_name());
+        if id.as_str() == "c" {
+            fs::write(secret.join("foreign"), "").unwrap();
+            fs::remove_file(secret.join("secretage")).unwrap();
+            fs::remove_file(secret.join("metadata.json")).unwrap();
+        }
+        fs::set_permissions(secret, Permissions::from_mode(mode)).unwrap();
+    }
+    sandbox.set("a", "new");
+    sandbox.run(["rm", "a", "b", "c"]).succeeds_silently();
+    shape::assert_store(&sandbox.store(), []);
 }

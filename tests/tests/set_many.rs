@@ -20,7 +20,7 @@ impl Place {
             identity: Identity::generate(),
         };
         let recipient = place.identity.to_recipient().expect("a recipient");
-        Store::init(&place.path(), &Config::new([recipient])).expect("init");
+        Store::init(place.path(), &Config::new([recipient])).expect("init");
         place
     }
 
