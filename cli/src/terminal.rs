@@ -12,14 +12,13 @@ use std::{
 use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
 };
-use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM},
-    iterator::Signals,
-    low_level::emulate_default_handler,
-};
+use signal_hook::{iterator::Signals, low_level::emulate_default_handler};
 use zeroize::Zeroizing;
 
-use crate::failure::{Failure, reason};
+use crate::{
+    failure::{Failure, reason},
+    process,
+};
 
 /// The longest answer in bytes (64 KiB).
 const MAX_LEN: usize = 64 << 10;
@@ -139,7 +138,7 @@ fn restore_on_signal(tty: &File) -> io::Result<()> {
     }
     let before = tcgetattr(tty)?;
     let tty = tty.try_clone()?;
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT])?;
+    let mut signals = Signals::new(process::ending_signals())?;
     std::thread::spawn(move || {
         for signal in signals.forever() {
             // What was typed and not read yet is not for the shell to show.
