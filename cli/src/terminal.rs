@@ -23,6 +23,9 @@ use crate::{
 /// The longest answer in bytes (64 KiB).
 const MAX_LEN: usize = 64 << 10;
 
+/// In the place of a key: there is none (`_POSIX_VDISABLE`).
+const NO_KEY: u8 = 0;
+
 static NEVER_ASK: AtomicBool = AtomicBool::new(false);
 
 /// From now on it is as if this process had no terminal.
@@ -93,6 +96,12 @@ fn read_line(mut tty: &File) -> Result<Zeroizing<Vec<u8>>, Failure> {
                     "more than {MAX_LEN} bytes were typed"
                 )));
             }
+            0x1a => {
+                return Err(
+                    Failure::new("Ctrl-Z was typed, which a hidden prompt does not take")
+                        .hint("Ctrl-C ends it"),
+                );
+            }
             // Arrow keys and their like. To pass over what somebody pasted would change a secret
             // unseen.
             _ => {
@@ -118,6 +127,8 @@ impl<'a> Hidden<'a> {
         hidden.local_modes -= LocalModes::ECHO | LocalModes::ICANON | LocalModes::IEXTEN;
         hidden.special_codes[SpecialCodeIndex::VMIN] = 1;
         hidden.special_codes[SpecialCodeIndex::VTIME] = 0;
+        // No Ctrl-Z: the shell would put its own modes back, and `fg` would show what is typed.
+        hidden.special_codes[SpecialCodeIndex::VSUSP] = NO_KEY;
         tcsetattr(tty, OptionalActions::Now, &hidden)?;
         Ok(Self { tty, before })
     }
