@@ -379,3 +379,15 @@ fn a_configuration_that_others_may_write_is_not_followed() {
     init().run().succeeds();
     assert!(ran.exists(), "the control");
 }
+
+#[test]
+fn a_key_or_a_password_in_a_pipe() {
+    let sandbox = Sandbox::new();
+    for option in ["-i", "--password-file"] {
+        let init = sandbox.posixage(["init", option, "/dev/stdin"]);
+        let output = init.input("key").run().fails(1);
+        let output = output.says(["/dev/stdin is not a regular file"]);
+        assert!(output.hint().contains("pipe"), "{output:?}");
+        assert!(!sandbox.store().exists());
+    }
+}
