@@ -12,7 +12,7 @@ use std::{
 use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
-use crate::{interruptible::try_flock, source::KeyError};
+use crate::{interruptible::try_flock, key_error::KeyError};
 
 /// The largest such file in bytes (1 MiB).
 const MAX_LEN: u64 = 1 << 20;

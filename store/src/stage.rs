@@ -30,7 +30,7 @@ pub(crate) struct Stage<'r> {
     root: &'r Root,
     name: String,
     dir: OwnedFd,
-    /// Written and not yet brought to disk.
+    /// Kept open until they are on disk.
     files: Vec<(&'static str, File)>,
     remove: bool,
 }
@@ -59,17 +59,14 @@ impl<'r> Stage<'r> {
 
     /// Writes a file. It is not on disk before [`sync`](Self::sync).
     pub(crate) fn write(&mut self, name: &'static str, content: &[u8]) -> Result<(), Error> {
-        let fails = |op| move |path, e: io::Error| Error::io(op, path, e);
-        let path = || self.path_of(name);
+        let fails = |op, e: io::Error| Error::io(op, self.path_of(name), e);
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
-        let file =
-            openat(&self.dir, name, flags, mode).map_err(|e| fails("create")(path(), e.into()))?;
-        allow_owner(&file, mode).map_err(|e| fails("set the mode of")(path(), e.into()))?;
+        let file = openat(&self.dir, name, flags, mode).map_err(|e| fails("create", e.into()))?;
+        allow_owner(&file, mode).map_err(|e| fails("set the mode of", e.into()))?;
         let mut file = File::from(file);
-        file.write_all(content)
-            .map_err(|e| fails("write")(path(), e))?;
+        file.write_all(content).map_err(|e| fails("write", e))?;
         self.files.push((name, file));
         Ok(())
     }

@@ -6,12 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde_json::{Value, json};
-
-use crate::{Output, Program, Sandbox, binary, tree::Snapshot};
-
-/// The program that docker looks for.
-pub const HELPER: &str = "docker-credential-posixage";
+use crate::{Output, Program, Sandbox, binary, docker_helper::HELPER, tree::Snapshot};
 
 /// As docker 28 writes it, with what it does not know of in between.
 /// The passwords: zoe:canary-1, bob:canary-2:with:colons, AWS:canary-3, and the token canary-4.
@@ -82,35 +77,6 @@ pub fn undo(sandbox: &Sandbox) -> Output {
     docker(sandbox, &["setup", "--undo"])
         .run()
         .succeeds_silently()
-}
-
-/// What the helper answers docker: user name and secret.
-///
-/// # Panics
-/// It fails.
-#[track_caller]
-#[must_use]
-pub fn get(sandbox: &Sandbox, url: &str) -> Option<(String, String)> {
-    let output = sandbox.helper(HELPER).arg("get").input(url).run();
-    if output.out() == "credentials not found in native keychain\n" {
-        return None;
-    }
-    let answer: Value = serde_json::from_slice(&output.succeeds_silently().stdout).expect("JSON");
-    let text = |key: &str| answer[key].as_str().expect("a text").to_owned();
-    Some((text("Username"), text("Secret")))
-}
-
-/// Stores a credential as docker does.
-pub fn store(sandbox: &Sandbox, url: &str, username: &str, secret: &str) {
-    let request = json!({"ServerURL": url, "Username": username, "Secret": secret});
-    let store = sandbox.helper(HELPER).arg("store");
-    store.input(request.to_string()).run().succeeds();
-}
-
-/// What [`get`] returns.
-#[must_use]
-pub fn pair(username: &str, secret: &str) -> Option<(String, String)> {
-    Some((username.into(), secret.into()))
 }
 
 /// Nothing of the credentials that were moved is in the clear anywhere in the home.

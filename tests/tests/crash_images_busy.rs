@@ -165,5 +165,7 @@ fn the_reference_s_order_of_calls_loses_secrets() {
         return;
     };
     let lost = survey.losses.iter().filter(|l| l.contains("found None"));
-    assert!(lost.count() > 0, "{survey:#?}");
+    let losses = lost.count();
+    eprintln!("the secret is lost in {losses} of these");
+    assert!(losses > 0, "{survey:#?}");
 }

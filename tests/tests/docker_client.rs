@@ -1,10 +1,14 @@
 //! Claim: the real docker client, against a real registry, keeps its credentials in the store, and
 //! nothing of them stands in plaintext at any time.
 
-use std::fs;
+use std::{collections::BTreeMap, fs};
 
 use posixage_tests::{
-    Output, Program, Sandbox, Terminal, golden, keys, registry::Registry, shape, tools,
+    Output, Program, Sandbox, Terminal,
+    docker_helper::{get, list, pair},
+    golden, keys,
+    registry::Registry,
+    shape, tools,
     tree::Snapshot,
 };
 
@@ -26,22 +30,8 @@ fn login(sandbox: &Sandbox, address: &str, (username, password): (&str, &str)) -
     docker(sandbox, &args).input(password)
 }
 
-fn list(sandbox: &Sandbox) -> String {
-    let list = sandbox.helper("docker-credential-posixage").arg("list");
-    list.run().succeeds_silently().out()
-}
-
-#[track_caller]
-fn get(sandbox: &Sandbox, address: &str) -> (String, String) {
-    let get = sandbox.helper("docker-credential-posixage").arg("get");
-    let output = get.input(address).run().succeeds_silently();
-    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let text = |key: &str| answer[key].as_str().expect("a text").to_owned();
-    (text("Username"), text("Secret"))
-}
-
-fn owned((username, password): (&str, &str)) -> (String, String) {
-    (username.into(), password.into())
+fn owned((username, password): (&str, &str)) -> Option<(String, String)> {
+    pair(username, password)
 }
 
 /// A home in which `posixage docker setup` has run.
@@ -91,7 +81,10 @@ fn login_login_as_another_and_logout() {
 
     login(&sandbox, address, BOB).run().succeeds();
     assert_eq!(get(&sandbox, address), owned(BOB));
-    assert_eq!(list(&sandbox), format!("{{\"{address}\":\"bob\"}}\n"));
+    assert_eq!(
+        list(&sandbox),
+        BTreeMap::from([(address.into(), "bob".into())])
+    );
     assert_nothing_in_the_clear(&sandbox);
 
     // One that is refused changes nothing.
@@ -101,7 +94,7 @@ fn login_login_as_another_and_logout() {
 
     let output = docker(&sandbox, &["logout", address]).run().succeeds();
     assert!(!output.err().contains("WARNING"), "{output:?}");
-    assert_eq!(list(&sandbox), "{}\n");
+    assert_eq!(list(&sandbox), BTreeMap::new());
     let id = format!("docker/{address}");
     assert!(!sandbox.run(["list"]).out().contains(&id));
     assert!(!sandbox.docker_config_text().contains(address));
@@ -267,7 +260,10 @@ fn a_key_behind_a_passphrase_is_unlocked_at_dockers_terminal() {
     let end = terminal.wait();
     assert!(!end.screen.contains("existing credentials"), "{end:?}");
     assert!(terminal.echoes());
-    assert_eq!(list(&sandbox), format!("{{\"{address}\":\"zoe\"}}\n"));
+    assert_eq!(
+        list(&sandbox),
+        BTreeMap::from([(address.into(), "zoe".into())])
+    );
 }
 
 #[test]

@@ -1,79 +1,31 @@
 //! `docker-credential-posixage`: the protocol, line by line.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    time::{Duration, Instant},
+use std::{collections::BTreeMap, fs};
+
+use posixage_tests::{
+    Sandbox,
+    docker_helper::{
+        HELPER, NOT_FOUND, answer_line, answers, get, helper, list, pair, refuses, request, store,
+    },
+    shape,
+    tree::Snapshot,
 };
 
-use posixage_tests::{Output, Program, Sandbox, Terminal, golden, keys, shape, tree::Snapshot};
-use serde_json::{Value, json};
-
-const NAME: &str = "docker-credential-posixage";
-const NOT_FOUND: &str = "credentials not found in native keychain\n";
 const HUB: &str = "https://index.docker.io/v1/";
 const REFRESH: &str = "https://index.docker.io/v1/refresh-token";
-
-fn helper(sandbox: &Sandbox, action: &str, input: impl Into<Vec<u8>>) -> Program {
-    sandbox.helper(NAME).arg(action).input(input)
-}
-
-fn request(url: &str, username: &str, secret: &str) -> String {
-    json!({"ServerURL": url, "Username": username, "Secret": secret}).to_string()
-}
-
-#[track_caller]
-fn store(sandbox: &Sandbox, url: &str, username: &str, secret: &str) {
-    let output = helper(sandbox, "store", request(url, username, secret)).run();
-    assert_eq!(output.succeeds_silently().out(), "");
-}
-
-#[track_caller]
-fn get(sandbox: &Sandbox, url: &str) -> (String, String) {
-    let output = helper(sandbox, "get", url).run().succeeds_silently();
-    assert!(output.stdout.ends_with(b"}\n"), "{output:?}");
-    let answer: Value = serde_json::from_slice(&output.stdout).expect("an answer");
-    assert_eq!(answer["ServerURL"], url.trim());
-    assert_eq!(answer.as_object().expect("an answer").len(), 3);
-    let text = |key: &str| answer[key].as_str().expect("an answer").to_owned();
-    (text("Username"), text("Secret"))
-}
-
-#[track_caller]
-fn list(sandbox: &Sandbox) -> BTreeMap<String, String> {
-    let output = helper(sandbox, "list", "unused").run().succeeds_silently();
-    serde_json::from_slice(&output.stdout).expect("an answer")
-}
-
-/// It exited with 1 and one of the protocol's own answers.
-#[track_caller]
-fn answers(output: &Output, text: &str) {
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert_eq!((output.out().as_str(), output.err().as_str()), (text, ""));
-}
-
-/// It exited with 1 and said why on standard output, as clients want it, and on standard error, where a
-/// person sees it although the client says nothing.
-#[track_caller]
-fn refuses(output: &Output, text: &str) {
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(output.out().starts_with("posixage: "), "{output:?}");
-    assert!(output.out().contains(text), "{output:?}");
-    assert_eq!(output.out(), output.err());
-}
 
 #[test]
 fn what_needs_no_store_is_answered_without_one() {
     let sandbox = Sandbox::new();
-    let usage = format!("Usage: {NAME} <store|get|erase|list|version>\n");
+    let usage = format!("Usage: {HELPER} <store|get|erase|list|version>\n");
     let version = |out: &str| {
         let number = out
-            .strip_prefix(&format!("{NAME} (posixage-cli) "))
+            .strip_prefix(&format!("{HELPER} (posixage-cli) "))
             .unwrap();
         assert_eq!(number.split('.').count(), 3, "{out}");
     };
     for args in [&[][..], &["get", "x"], &["store", ""], &["a", "b", "c"]] {
-        let output = sandbox.helper(NAME).args(args).run();
+        let output = sandbox.helper(HELPER).args(args).run();
         assert_eq!(
             (output.status.code(), output.out()),
             (Some(1), usage.clone())
@@ -81,16 +33,16 @@ fn what_needs_no_store_is_answered_without_one() {
         assert_eq!(output.err(), "");
     }
     for arg in ["--help", "-h"] {
-        let output = sandbox.helper(NAME).arg(arg).run();
+        let output = sandbox.helper(HELPER).arg(arg).run();
         assert_eq!(output.succeeds_silently().out(), usage);
     }
     for arg in ["version", "--version", "-v"] {
-        let output = sandbox.helper(NAME).arg(arg).run();
+        let output = sandbox.helper(HELPER).arg(arg).run();
         version(&output.succeeds_silently().out());
     }
     for verb in ["", "GET", "gett", "--store", "unlock"] {
-        let output = sandbox.helper(NAME).arg(verb).run();
-        answers(&output, &format!("{NAME}: unknown action: {verb}\n"));
+        let output = sandbox.helper(HELPER).arg(verb).run();
+        answers(&output, &format!("{HELPER}: unknown action: {verb}\n"));
     }
     for (action, input, answer) in [
         ("get", "host", NOT_FOUND),
@@ -158,7 +110,7 @@ fn the_first_store_makes_store_and_key_and_says_so_on_standard_error() {
     assert_eq!(output.out(), "");
     let places = [sandbox.store(), sandbox.identity()].map(|p| p.display().to_string());
     drop(output.says(places.iter().map(String::as_str)));
-    assert_eq!(get(&sandbox, "host"), ("zoe".into(), "secret".into()));
+    assert_eq!(get(&sandbox, "host"), pair("zoe", "secret"));
     shape::assert_store(&sandbox.store(), ["docker/host"]);
 }
 
@@ -186,12 +138,12 @@ fn every_text_comes_back_byte_for_byte() {
         store(&sandbox, url, username, secret);
     }
     for (url, username, secret) in cases {
+        assert!(get(&sandbox, url) == pair(username, secret), "{url}");
+        // As docker asks, with a newline behind.
         assert!(
-            get(&sandbox, url) == (username.into(), secret.into()),
+            get(&sandbox, &format!(" {url}\n")) == pair(username, secret),
             "{url}"
         );
-        // As docker asks, with a newline behind.
-        assert!(get(&sandbox, &format!(" {url}\n")).1 == secret, "{url}");
     }
     let expected: BTreeMap<String, String> = cases
         .iter()
@@ -228,7 +180,7 @@ fn what_go_escapes_is_what_was_meant() {
     let input = r#"{"ServerURL":"h","Username":"\u003ctoken\u003e","Secret":"\u0026\u0000\ud83d\ude00","More":[1]}
 "#;
     helper(&sandbox, "store", input).run().succeeds_silently();
-    assert_eq!(get(&sandbox, "h"), ("<token>".into(), "&\0😀".into()));
+    assert_eq!(get(&sandbox, "h"), pair("<token>", "&\0😀"));
 }
 
 #[test]
@@ -236,7 +188,7 @@ fn the_last_login_wins_whoever_it_is() {
     let sandbox = Sandbox::new().initialised();
     store(&sandbox, "host", "zoe", "zoe's");
     store(&sandbox, "host", "bob", "bob's");
-    assert_eq!(get(&sandbox, "host"), ("bob".into(), "bob's".into()));
+    assert_eq!(get(&sandbox, "host"), pair("bob", "bob's"));
     assert_eq!(
         list(&sandbox),
         BTreeMap::from([("host".into(), "bob".into())])
@@ -251,93 +203,7 @@ fn erasing_what_is_not_there_is_silent() {
         let output = helper(&sandbox, "erase", url).run();
         assert_eq!(output.succeeds_silently().out(), "");
     }
-    assert_eq!(get(&sandbox, "host").1, "secret");
-}
-
-#[test]
-fn listing_and_erasing_take_no_key() {
-    let sandbox = Sandbox::new().initialised();
-    store(&sandbox, "host", "zoe", "secret");
-    store(&sandbox, REFRESH, "hidden", "secret");
-    fs::remove_file(sandbox.identity()).unwrap();
-    let expected = [("host", "zoe"), (REFRESH, "")].map(|(a, b)| (a.into(), b.into()));
-    assert_eq!(list(&sandbox), BTreeMap::from(expected));
-    helper(&sandbox, "erase", "host").run().succeeds_silently();
-    assert_eq!(list(&sandbox).len(), 1);
-}
-
-#[test]
-fn a_key_that_does_not_fit_is_said_to_and_never_not_found() {
-    let sandbox = Sandbox::new().initialised();
-    store(&sandbox, "host", "zoe", "secret");
-    let stranger = golden::key(&sandbox, "age-stranger.txt");
-    let get = || helper(&sandbox, "get", "host");
-    let wrong = get().env("POSIXAGE_IDENTITY", &stranger).run();
-    refuses(&wrong, "age-stranger.txt (not a recipient)");
-    assert!(wrong.out().contains("docker/host") && wrong.out().contains("hint: "));
-    let missing = get().env("POSIXAGE_IDENTITY", "/no/such/key").run();
-    refuses(&missing, "/no/such/key");
-    fs::remove_file(sandbox.identity()).unwrap();
-    let none = get().run();
-    refuses(&none, "no key fits secret docker/host");
-    for place in [
-        "POSIXAGE_IDENTITY",
-        "$CREDENTIALS_DIRECTORY",
-        sandbox.identity().to_str().unwrap(),
-    ] {
-        refuses(&none, place);
-    }
-    for output in [wrong, missing, none] {
-        assert!(!output.out().contains("not found"), "{output:?}");
-    }
-    // What needs no credential is not kept from going on.
-    for identity in [stranger.to_str().unwrap(), "/no/such/key"] {
-        let other = helper(&sandbox, "get", "other").env("POSIXAGE_IDENTITY", identity);
-        assert_eq!(other.run().out(), NOT_FOUND);
-    }
-}
-
-#[test]
-fn without_a_terminal_a_locked_key_is_an_error_at_once() {
-    let sandbox = Sandbox::new();
-    let recipient = keys::recipient("age-locked.pub");
-    sandbox.run(["init", "--recipient", &recipient]).succeeds();
-    store(&sandbox, "host", "zoe", "secret");
-    let key = keys::locked(&sandbox, "age-locked");
-    let password = Sandbox::new();
-    password.run(["init", "--password"]).succeeds();
-    let with = helper(&password, "store", request("host", "zoe", "secret"));
-    with.env("POSIXAGE_PASSWORD", "canary").run().succeeds();
-
-    let begin = Instant::now();
-    let get = helper(&sandbox, "get", "host").env("POSIXAGE_IDENTITY", &key);
-    refuses(&get.run(), "age-locked is locked, and there is no terminal");
-    let places = "POSIXAGE_PASSWORD_FILE, POSIXAGE_PASSWORD";
-    refuses(&helper(&password, "get", "host").run(), places);
-    // It takes milliseconds; this is for a machine that is busy with something else.
-    assert!(begin.elapsed() < Duration::from_secs(20));
-}
-
-#[test]
-fn with_a_person_at_the_terminal_it_asks_there_and_nowhere_else() {
-    let sandbox = Sandbox::new();
-    let recipient = keys::recipient("age-locked.pub");
-    sandbox.run(["init", "--recipient", &recipient]).succeeds();
-    store(&sandbox, "host", "zoe", "secret");
-    let key = keys::locked(&sandbox, "age-locked");
-    let get = helper(&sandbox, "get", "").env("POSIXAGE_IDENTITY", &key);
-    // As docker runs it: the request and the answer in pipes.
-    let get = get.in_shell("echo host | \"$@\" >answer 2>errors");
-    let mut terminal = Terminal::start(get);
-    terminal.answers("passphrase", &keys::passphrase());
-    terminal.wait().exits(0);
-    let answer = fs::read_to_string(sandbox.home().join("answer")).unwrap();
-    assert_eq!(answer, request_in_order("host", "zoe", "secret"));
-    assert_eq!(fs::read(sandbox.home().join("errors")).unwrap(), b"");
-}
-
-fn request_in_order(url: &str, username: &str, secret: &str) -> String {
-    format!("{{\"ServerURL\":\"{url}\",\"Username\":\"{username}\",\"Secret\":\"{secret}\"}}\n")
+    assert_eq!(get(&sandbox, "host"), pair("zoe", "secret"));
 }
 
 #[test]
@@ -345,7 +211,7 @@ fn twenty_at_once_lose_nothing() {
     let sandbox = Sandbox::new();
     let url = |n: usize| format!("127.0.0.1:{}", 5000 + n);
     let start = |n: usize| {
-        let mut store = sandbox.helper(NAME).arg("store").start();
+        let mut store = sandbox.helper(HELPER).arg("store").start();
         store.write(request(&url(n), "zoe", &format!("secret {n}")).as_bytes());
         store
     };
@@ -355,45 +221,17 @@ fn twenty_at_once_lose_nothing() {
         store.wait().succeeds();
     }
     let start = |n: usize| {
-        let mut get = sandbox.helper(NAME).arg("get").start();
+        let mut get = sandbox.helper(HELPER).arg("get").start();
         get.write(url(n).as_bytes());
         (get, start(n))
     };
     let running: Vec<_> = (0..20).map(start).collect();
     for (n, (get, store)) in running.into_iter().enumerate() {
         let answer = get.wait().succeeds_silently().out();
-        assert_eq!(
-            answer,
-            request_in_order(&url(n), "zoe", &format!("secret {n}"))
-        );
+        assert_eq!(answer, answer_line(&url(n), "zoe", &format!("secret {n}")));
         store.wait().succeeds_silently();
     }
     assert_eq!(list(&sandbox).len(), 20);
-}
-
-#[test]
-fn a_store_locked_for_longer_than_the_deadline_is_an_error_that_names_the_holder() {
-    let sandbox = Sandbox::new().initialised();
-    store(&sandbox, "host", "zoe", "secret");
-    let holder = sandbox
-        .posixage(["lock", "--", "sh", "-c", "echo held; cat"])
-        .start();
-    holder.wait_for("held");
-    let pid = holder.id().to_string();
-    for (action, input) in [
-        ("get", "host".to_owned()),
-        ("list", String::new()),
-        ("erase", "host".to_owned()),
-        ("store", request("host", "bob", "new")),
-    ] {
-        let output = helper(&sandbox, action, input)
-            .env("POSIXAGE_LOCK_TIMEOUT", "50ms")
-            .run();
-        refuses(&output, &pid);
-        assert!(!output.out().contains("not found"), "{output:?}");
-    }
-    holder.wait().succeeds();
-    assert_eq!(get(&sandbox, "host"), ("zoe".into(), "secret".into()));
 }
 
 #[test]
@@ -404,7 +242,7 @@ fn an_entry_written_by_hand_is_read_or_says_what_it_lacks() {
         set.input(value).run().succeeds();
     };
     set(&["docker/host", "--metadata", "Username=zoe"], b"by hand");
-    assert_eq!(get(&sandbox, "host"), ("zoe".into(), "by hand".into()));
+    assert_eq!(get(&sandbox, "host"), pair("zoe", "by hand"));
     set(&["docker/nobody"], b"x");
     refuses(
         &helper(&sandbox, "get", "nobody").run(),
@@ -417,7 +255,7 @@ fn an_entry_written_by_hand_is_read_or_says_what_it_lacks() {
         &[&["docker/pair"][..], &json].concat(),
         br#"{"Username":"u","Secret":"s"}"#,
     );
-    assert_eq!(get(&sandbox, "pair"), ("u".into(), "s".into()));
+    assert_eq!(get(&sandbox, "pair"), pair("u", "s"));
     set(&[&["docker/garbage"][..], &json].concat(), b"canary");
     let garbage = helper(&sandbox, "get", "garbage").run();
     refuses(&garbage, "docker/garbage is not the JSON object");
@@ -443,49 +281,4 @@ fn metadata_of_another_server_is_not_believed() {
         helper(&sandbox, "get", "evil.example.com").run().out(),
         NOT_FOUND
     );
-}
-
-#[test]
-fn one_damaged_entry_does_not_hide_the_others() {
-    let sandbox = Sandbox::new().initialised();
-    store(&sandbox, "host", "zoe", "secret");
-    store(&sandbox, "other", "zoe", "secret");
-    let metadata = sandbox.store().join("ZG9ja2VyL2hvc3Q=/metadata.json");
-    fs::write(&metadata, "{").unwrap();
-    let output = helper(&sandbox, "list", "").run().succeeds();
-    assert_eq!(output.out(), "{\"other\":\"zoe\"}\n");
-    drop(output.says(["docker/host", "damaged"]));
-    refuses(&helper(&sandbox, "get", "host").run(), "damaged");
-    assert_eq!(get(&sandbox, "other").1, "secret");
-}
-
-#[test]
-fn a_named_store_that_is_not_there_is_an_error_that_says_how_to_make_it() {
-    let sandbox = Sandbox::new();
-    let nowhere = sandbox.home().join("nowhere");
-    for (action, input) in [
-        ("get", "host".to_owned()),
-        ("list", String::new()),
-        ("erase", "host".to_owned()),
-        ("store", request("host", "zoe", "secret")),
-    ] {
-        let helper = helper(&sandbox, action, input).env("POSIXAGE_STORE", &nowhere);
-        let output = helper.run();
-        refuses(&output, "no store at");
-        assert!(
-            output.out().contains("hint: make one: posixage --store"),
-            "{output:?}"
-        );
-    }
-    assert!(!nowhere.exists());
-}
-
-#[test]
-fn what_cannot_be_said_on_standard_output_is_said_on_standard_error() {
-    let sandbox = Sandbox::new();
-    let full = helper(&sandbox, "get", "host")
-        .in_shell("\"$@\" >/dev/full")
-        .run();
-    assert_eq!(full.status.code(), Some(1));
-    assert_eq!(full.err(), NOT_FOUND);
 }

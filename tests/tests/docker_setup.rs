@@ -8,9 +8,9 @@ use std::{
 use posixage_tests::{
     Sandbox, binary,
     docker::{
-        CONFIG, HELPER, SECRETS, assert_encrypted, docker, get, pair, setup, store, undo,
-        with_config, with_wrapper, wrapper,
+        CONFIG, SECRETS, assert_encrypted, docker, setup, undo, with_config, with_wrapper, wrapper,
     },
+    docker_helper::{HELPER, get, pair, store},
     shape, tools,
     tree::Snapshot,
 };
@@ -206,13 +206,13 @@ fn docker_config_names_the_directory() {
 fn of_two_that_differ_the_one_counts_that_docker_uses() {
     // Docker reads the file so far.
     let config = "{\"auths\":{\"h\":{\"auth\":\"em9lOmNhbmFyeS0x\"}}}";
-    let sandbox = with_config(config);
+    let sandbox = with_config(config).initialised();
     store(&sandbox, "h", "zoe", "older");
     setup(&sandbox);
     assert_eq!(get(&sandbox, "h"), pair("zoe", "canary-1"));
     // Docker asks the helper already; what is in the file is a leftover, and nobody knows of what.
     let config = "{\"auths\":{\"h\":{\"auth\":\"em9lOmNhbmFyeS0x\"}},\"credsStore\":\"posixage\"}";
-    let sandbox = with_config(config);
+    let sandbox = with_config(config).initialised();
     store(&sandbox, "h", "zoe", "in use");
     let output = setup(&sandbox);
     assert!(

@@ -4,7 +4,8 @@ use std::{fs, os::unix::fs::PermissionsExt};
 
 use posixage_tests::{
     binary,
-    docker::{CONFIG, HELPER, assert_encrypted, docker, get, with_config, with_wrapper, wrapper},
+    docker::{CONFIG, assert_encrypted, docker, with_config, with_wrapper, wrapper},
+    docker_helper::{HELPER, get},
     tools,
     tree::Snapshot,
 };

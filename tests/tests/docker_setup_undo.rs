@@ -4,9 +4,8 @@ use std::fs;
 
 use posixage_tests::{
     Sandbox,
-    docker::{
-        CONFIG, HELPER, assert_encrypted, docker, get, pair, setup, store, undo, with_config,
-    },
+    docker::{CONFIG, assert_encrypted, docker, setup, undo, with_config},
+    docker_helper::{HELPER, get, pair, store},
     golden, shape, strace, tools,
     tree::Snapshot,
 };

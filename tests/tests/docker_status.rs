@@ -2,7 +2,8 @@
 
 use posixage_tests::{
     Program, binary,
-    docker::{CONFIG, HELPER, docker, setup, with_config},
+    docker::{CONFIG, docker, setup, with_config},
+    docker_helper::HELPER,
     golden,
     tree::Snapshot,
 };

@@ -1,10 +1,12 @@
 //! Claim: Skopeo, and with it Podman and Buildah, which read the same files, keep their credentials in the
 //! store.
 
-use std::fs;
+use std::{collections::BTreeMap, fs};
 
 use posixage_tests::{
-    Program, Sandbox, binary, golden,
+    Program, Sandbox, binary,
+    docker_helper::list,
+    golden,
     registry::{self, Registry},
     tools,
     tree::Snapshot,
@@ -29,11 +31,6 @@ fn login(sandbox: &Sandbox, address: &str, (username, password): (&str, &str)) -
         username,
     ];
     skopeo(sandbox, &args).arg(address).input(password)
-}
-
-fn list(sandbox: &Sandbox) -> String {
-    let list = sandbox.helper("docker-credential-posixage").arg("list");
-    list.run().succeeds_silently().out()
 }
 
 #[track_caller]
@@ -61,7 +58,10 @@ fn works(sandbox: &Sandbox) {
     assert!(!refused.status.success(), "the control: {refused:?}");
 
     login(sandbox, address, ZOE).run().succeeds();
-    assert_eq!(list(sandbox), format!("{{\"{address}\":\"zoe\"}}\n"));
+    assert_eq!(
+        list(sandbox),
+        BTreeMap::from([(address.into(), "zoe".into())])
+    );
     assert_nothing_in_the_clear(sandbox);
     let policy = sandbox.file(
         "policy.json",
@@ -90,12 +90,15 @@ fn works(sandbox: &Sandbox) {
     drop(wrong.says(["no key fits secret docker/127.0.0.1"]));
 
     login(sandbox, address, BOB).run().succeeds();
-    assert_eq!(list(sandbox), format!("{{\"{address}\":\"bob\"}}\n"));
+    assert_eq!(
+        list(sandbox),
+        BTreeMap::from([(address.into(), "bob".into())])
+    );
     inspect().succeeds();
     skopeo(sandbox, &["logout", "--tls-verify=false", address])
         .run()
         .succeeds();
-    assert_eq!(list(sandbox), "{}\n");
+    assert_eq!(list(sandbox), BTreeMap::new());
     assert!(!inspect().status.success());
     assert_nothing_in_the_clear(sandbox);
 }
@@ -138,7 +141,10 @@ fn with_cred_helpers_in_auth_json() {
     let auth = format!("{{\"credHelpers\":{{\"{address}\":\"posixage\"}}}}");
     let file = sandbox.file("runtime/containers/auth.json", auth);
     login(&sandbox, address, ZOE).run().succeeds();
-    assert_eq!(list(&sandbox), format!("{{\"{address}\":\"zoe\"}}\n"));
+    assert_eq!(
+        list(&sandbox),
+        BTreeMap::from([(address.into(), "zoe".into())])
+    );
     assert_nothing_in_the_clear(&sandbox);
     let who = skopeo(&sandbox, &["login", "--get-login", address]).run();
     assert_eq!(who.succeeds().out(), "zoe\n");
@@ -146,7 +152,7 @@ fn with_cred_helpers_in_auth_json() {
     let elsewhere = elsewhere.arg(sandbox.file("other.json", "{}")).run();
     assert!(!elsewhere.status.success(), "the control: {elsewhere:?}");
     skopeo(&sandbox, &["logout", address]).run().succeeds();
-    assert_eq!(list(&sandbox), "{}\n");
+    assert_eq!(list(&sandbox), BTreeMap::new());
     assert!(file.is_file());
 }
 
@@ -202,7 +208,7 @@ fn setup_moves_what_skopeo_has_kept_in_plaintext_and_undo_gives_it_back() {
         .run()
         .succeeds_silently();
     assert_eq!(fs::read_to_string(file).unwrap(), before);
-    assert_eq!(list(&sandbox), "{}\n");
+    assert_eq!(list(&sandbox), BTreeMap::new());
     assert_eq!(who(&registries[0].0.address), "zoe\n");
 }
 
