@@ -38,6 +38,12 @@ pub enum KeyError {
         /// Its permission bits.
         mode: u32,
     },
+    /// The file is a pipe, a directory or a device.
+    #[error("key file {} is not a regular file", path.display())]
+    NotRegular {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file is not a key of a kind that can be used; says why.
     #[error("key file {} {reason}", path.display())]
     Unusable {
@@ -71,6 +77,9 @@ impl KeyError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::InsecurePermissions { path, .. } => Some(format!("chmod 600 {}", quoted(path))),
+            Self::NotRegular { .. } => {
+                Some("a pipe such as <(…) will not do: write it to a file, mode 600".into())
+            }
             _ => None,
         }
     }
