@@ -6,6 +6,7 @@ use std::{
 };
 
 use posixage_lock::{Guard, LockFile, Mode, Status, Wait};
+use zeroize::Zeroizing;
 
 use crate::{
     builder::Builder,
@@ -91,9 +92,7 @@ impl Store {
         let inner = Inner {
             root,
             lock,
-            keyring: Keyring {
-                identities: builder.identities,
-            },
+            keyring: Keyring::new(builder.identities),
             recipients: builder.recipients,
             work_factor: work_factor.unwrap_or(cipher::DEFAULT_WORK_FACTOR),
             config,
@@ -150,27 +149,21 @@ impl Store {
             let _shared = self.acquire(Mode::Shared)?;
             Sealed::read_for(&self.inner.root, id, self.inner.keyring.key_types())?
         };
-        self.unseal(id, sealed)
+        let value = self.open_copy(id, &sealed)?;
+        Ok(Secret::from(value).with_metadata(sealed.metadata))
     }
 
     /// Decrypts what was read for the keys that there are. The caller does not hold the lock.
-    pub(crate) fn unseal(&self, id: &Id, sealed: Sealed) -> Result<Secret, Error> {
-        let opened = self
-            .inner
-            .keyring
-            .open(&self.inner.root, id, &sealed, None, Fetch::Allowed);
-        match opened {
-            Ok(value) => {
-                tracing::debug!(%id, "decrypted");
-                Ok(Secret::from(value).with_metadata(sealed.metadata))
-            }
+    pub(crate) fn open_copy(&self, id: &Id, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let Inner { root, keyring, .. } = &*self.inner;
+        match keyring.open(root, id, sealed, None, Fetch::Allowed) {
             // Whoever has no key that fits wants to know which would.
             Err(Error::NoKeyFits { id, attempts, .. }) => Err(Error::NoKeyFits {
                 has: self.sealed(&id)?.key_types(),
                 id,
                 attempts,
             }),
-            Err(error) => Err(error),
+            opened => opened.inspect(|_| tracing::debug!(%id, "decrypted")),
         }
     }
 
