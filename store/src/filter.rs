@@ -146,7 +146,7 @@ impl Store {
             if taken.load(Ordering::Relaxed) >= MAX_AHEAD_LEN {
                 return None;
             }
-            let sealed = Sealed::read_for(&self.inner.root, id, self.inner.keyring.key_types());
+            let sealed = self.copy_of(id);
             let len = sealed.as_ref().map_or(0, Sealed::len);
             taken.fetch_add(len, Ordering::Relaxed);
             Some(sealed)

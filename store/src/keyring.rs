@@ -40,13 +40,6 @@ impl Keyring {
         }
     }
 
-    /// The types of key that there are, each once.
-    pub(crate) fn key_types(&self) -> impl Iterator<Item = KeyType> {
-        KeyType::ALL
-            .into_iter()
-            .filter(|key_type| self.has(*key_type))
-    }
-
     /// Whether there is a key of this type.
     pub(crate) fn has(&self, key_type: KeyType) -> bool {
         let mut sources = self.identities.iter();

@@ -147,24 +147,24 @@ impl Store {
     pub fn get(&self, id: &Id) -> Result<Secret, Error> {
         let sealed = {
             let _shared = self.acquire(Mode::Shared)?;
-            Sealed::read_for(&self.inner.root, id, self.inner.keyring.key_types())?
+            self.copy_of(id)?
         };
         let value = self.open_copy(id, &sealed)?;
         Ok(Secret::from(value).with_metadata(sealed.metadata))
     }
 
-    /// Decrypts what was read for the keys that there are. The caller does not hold the lock.
+    /// Reads what the keys that there are may decrypt. The caller holds the lock.
+    pub(crate) fn copy_of(&self, id: &Id) -> Result<Sealed, Error> {
+        let Inner { root, keyring, .. } = &*self.inner;
+        Sealed::read_for(root, id, |key_type| keyring.has(key_type))
+    }
+
+    /// Decrypts it. The caller does not hold the lock.
     pub(crate) fn open_copy(&self, id: &Id, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, Error> {
         let Inner { root, keyring, .. } = &*self.inner;
-        match keyring.open(root, id, sealed, None, Fetch::Allowed) {
-            // Whoever has no key that fits wants to know which would.
-            Err(Error::NoKeyFits { id, attempts, .. }) => Err(Error::NoKeyFits {
-                has: self.sealed(&id)?.key_types(),
-                id,
-                attempts,
-            }),
-            opened => opened.inspect(|_| tracing::debug!(%id, "decrypted")),
-        }
+        let value = keyring.open(root, id, sealed, None, Fetch::Allowed)?;
+        tracing::debug!(%id, "decrypted");
+        Ok(value)
     }
 
     /// The metadata of the secret `id`; `None` if it has none. Decrypts nothing and needs no key.
