@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use posixage::{
-    Builder, Config, Error, Identity, KeyError, KeyFile, KeySource, KeyType, Pattern, Recipient,
-    Store, secrecy::SecretString,
+    Builder, Config, Entry, Error, Identity, KeyError, KeyFile, KeySource, KeyType, Pattern,
+    Recipient, Store, secrecy::SecretString,
 };
 
 use crate::{
@@ -135,14 +135,16 @@ fn open_to_encrypt(
 fn ask_password(settings: &Settings) -> Result<KeySource<Identity>, Failure> {
     let password = password::ask("password of the store: ")?;
     let store = open_with(settings, password.clone().into())?;
-    for (id, secret) in store.filter(&Pattern::all())? {
-        match secret {
+    // One after the other: each that is decrypted takes a second.
+    for Entry { id, .. } in store.list(&Pattern::all())? {
+        match store.get(&id) {
             Ok(_) => return Ok(password.into()),
             Err(Error::NoKeyFits { has, .. }) if has.contains(&KeyType::Password) => {
                 return Err(Failure::new("wrong password")
                     .code(Code::NoKeyFits)
                     .hint(format_args!("{id} is encrypted with another")));
             }
+            Err(error @ Error::Lock(_)) => return Err(error.into()),
             Err(_) => {}
         }
     }

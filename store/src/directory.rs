@@ -21,40 +21,50 @@ pub(crate) struct Sealed {
     /// What is there of each key type. A file that cannot be used is remembered with the reason,
     /// since another type's may do.
     pub(crate) ciphertexts: Vec<(KeyType, Result<Vec<u8>, String>)>,
+    /// What else it has a file for, which was not read.
+    others: Vec<KeyType>,
 }
 
 impl Sealed {
     /// Reads all the files of `id`. The caller holds the lock.
     pub(crate) fn read(root: &Root, id: &Id) -> Result<Self, Error> {
-        let sealed = Self::read_for(root, id, KeyType::ALL)?;
-        if sealed.ciphertexts.is_empty() {
+        Self::read_for(root, id, |_| true)
+    }
+
+    /// Reads the metadata of `id` and its copies for these types of key; of the others it is seen
+    /// that they are there, and nobody else's to read. The caller holds the lock.
+    pub(crate) fn read_for(
+        root: &Root,
+        id: &Id,
+        wanted: impl Fn(KeyType) -> bool,
+    ) -> Result<Self, Error> {
+        let dir = open(root, id)?;
+        let mut sealed = Self {
+            metadata: metadata_in(root, &dir, id)?,
+            ciphertexts: Vec::with_capacity(1),
+            others: Vec::new(),
+        };
+        for key_type in KeyType::ALL {
+            let name = key_type.file_name();
+            let fails = |error| damage(root, id, Some(name), error);
+            if !wanted(key_type) {
+                if root.check_file(&dir, name).map_err(fails)? {
+                    sealed.others.push(key_type);
+                }
+                continue;
+            }
+            match root.read_file(&dir, name, MAX_CIPHERTEXT_LEN) {
+                Ok(None) => {}
+                Ok(Some(bytes)) => sealed.ciphertexts.push((key_type, Ok(bytes))),
+                Err(ReadError::Bad(reason)) => sealed.ciphertexts.push((key_type, Err(reason))),
+                Err(error) => return Err(fails(error)),
+            }
+        }
+        if sealed.ciphertexts.is_empty() && sealed.others.is_empty() {
             let error = ReadError::Bad("holds no ciphertext".into());
             return Err(damage(root, id, None, error));
         }
         Ok(sealed)
-    }
-
-    /// Reads the metadata of `id` and its copies for these types of key. The caller holds the lock.
-    pub(crate) fn read_for(
-        root: &Root,
-        id: &Id,
-        key_types: impl IntoIterator<Item = KeyType>,
-    ) -> Result<Self, Error> {
-        let dir = open(root, id)?;
-        let metadata = metadata_in(root, &dir, id)?;
-        let mut ciphertexts = Vec::with_capacity(1);
-        for key_type in key_types {
-            match root.read_file(&dir, key_type.file_name(), MAX_CIPHERTEXT_LEN) {
-                Ok(None) => {}
-                Ok(Some(bytes)) => ciphertexts.push((key_type, Ok(bytes))),
-                Err(ReadError::Bad(reason)) => ciphertexts.push((key_type, Err(reason))),
-                Err(error) => return Err(damage(root, id, Some(key_type.file_name()), error)),
-            }
-        }
-        Ok(Self {
-            metadata,
-            ciphertexts,
-        })
     }
 
     /// How many bytes the copies have.
@@ -63,9 +73,11 @@ impl Sealed {
         self.ciphertexts.iter().map(len).sum()
     }
 
-    /// What there are copies for.
+    /// What there are copies for, read or not.
     pub(crate) fn key_types(&self) -> Vec<KeyType> {
-        self.ciphertexts.iter().map(|(t, _)| *t).collect()
+        let read = |key_type| self.ciphertexts.iter().any(|(t, _)| *t == key_type);
+        let has = |key_type: &KeyType| read(*key_type) || self.others.contains(key_type);
+        KeyType::ALL.into_iter().filter(has).collect()
     }
 }
 

@@ -11,8 +11,10 @@ use crate::{
     directory::Sealed,
     error::Error,
     id::Id,
+    key::KeyType,
     parallel::{cores, in_order},
     pattern::Pattern,
+    scrypt,
     secret::Secret,
     store::Store,
 };
@@ -23,7 +25,7 @@ const MAX_AHEAD: usize = 256;
 /// How many bytes of ciphertexts are taken ahead (16 MiB), not counting the last of each thread.
 const MAX_AHEAD_LEN: usize = 16 << 20;
 
-/// How many secrets are read under one shared lock, at most.
+/// How many secrets a thread reads, or decrypts, before it takes the next, at most.
 const RUN: usize = 16;
 
 /// A secret whose turn has not come yet.
@@ -39,9 +41,10 @@ impl Store {
     /// One that cannot be decrypted is an error at its place; it does not hide the others. A pattern
     /// that matches nothing gives nothing.
     ///
-    /// All cores decrypt, ahead of the caller: one secret for each core at first, and twice as many
-    /// each time, up to 256 or 16 MiB. Each is as it is when it is read: one removed before that is
-    /// passed over. The callback of a key runs once, on any of the threads.
+    /// All cores decrypt, ahead of the caller: one secret for each core at first, or as many as scrypt
+    /// has the memory for, and twice as many each time, up to 256 or 16 MiB. So many are read under one
+    /// shared lock. Each is as it is when it is read: one removed before that is passed over. The
+    /// callback of a key runs once, on any of the threads, and no two at the same time.
     ///
     /// # Errors
     /// Those of the lock and of listing the directory; of a secret, those of [`get`](Self::get). When
@@ -59,13 +62,14 @@ impl Store {
         let mut ids = ids.into_iter();
         let mut ahead = Vec::new().into_iter();
         // Whoever wants only the first does not pay for many.
-        let mut count = cores();
+        let first = self.at_once();
+        let mut count = first;
         Ok(iter::from_fn(move || {
             loop {
                 let (id, secret) = match ahead.next() {
                     Some(Ahead::Decrypted(id, secret)) => (id, secret),
                     Some(Ahead::Untouched(id)) => {
-                        count = cores();
+                        count = first;
                         let secret = store.get(&id);
                         (id, secret)
                     }
@@ -89,37 +93,64 @@ impl Store {
         }))
     }
 
-    fn decrypt(&self, ids: &[Id]) -> Vec<Ahead> {
-        // Several runs for each core: not all secrets take the same time.
-        let run = (ids.len() / (4 * cores())).clamp(1, RUN);
-        let taken = AtomicUsize::new(0);
-        in_order(ids, run, cores(), |run| self.decrypt_run(run, &taken))
+    /// How many are decrypted in the time of one.
+    fn at_once(&self) -> usize {
+        let threads = match self.inner.keyring.has(KeyType::Password) {
+            true => cores().min(scrypt::at_once(self.inner.work_factor)),
+            false => cores(),
+        };
+        threads.min(MAX_AHEAD)
     }
 
     /// Reads under one lock, and decrypts after it.
-    fn decrypt_run(&self, ids: &[Id], taken: &AtomicUsize) -> Vec<Ahead> {
-        let mut copied = Vec::with_capacity(ids.len());
-        match self.acquire(Mode::Shared) {
-            Ok(_shared) => {
-                for id in ids {
-                    if taken.load(Ordering::Relaxed) >= MAX_AHEAD_LEN {
-                        break;
-                    }
-                    let sealed =
-                        Sealed::read_for(&self.inner.root, id, self.inner.keyring.key_types());
-                    let len = sealed.as_ref().map_or(0, Sealed::len);
-                    taken.fetch_add(len, Ordering::Relaxed);
-                    copied.push(sealed);
-                }
-            }
+    fn decrypt(&self, ids: &[Id]) -> Vec<Ahead> {
+        // One wait for all of them: a wait on each thread would be many, one after the other.
+        let copied = match self.acquire(Mode::Shared) {
+            Ok(_shared) => self.copy(ids),
             // The others' turn comes when the caller has heard of it.
-            Err(error) => copied.push(Err(error)),
-        }
-        let rest = ids[copied.len()..].iter().cloned().map(Ahead::Untouched);
-        let decrypt = |(id, sealed): (&Id, Result<Sealed, Error>)| {
-            let secret = sealed.and_then(|sealed| self.unseal(id, sealed));
-            Ahead::Decrypted(id.clone(), secret)
+            Err(error) => vec![Some(Err(error))],
         };
-        ids.iter().zip(copied).map(decrypt).chain(rest).collect()
+        let untouched = iter::repeat_with(|| None);
+        let copied: Vec<_> = ids
+            .iter()
+            .zip(copied.into_iter().chain(untouched))
+            .collect();
+        // Several runs for each core: not all secrets take the same time.
+        let run = (ids.len() / (4 * cores())).clamp(1, RUN);
+        let values = in_order(&copied, run, cores(), |run| {
+            let open = |(id, copy): &(&Id, Option<Result<Sealed, Error>>)| match copy {
+                Some(Ok(sealed)) => Some(self.open_copy(id, sealed)),
+                _ => None,
+            };
+            run.iter().map(open).collect()
+        });
+        let mut ahead = Vec::with_capacity(ids.len());
+        for ((id, copy), value) in copied.into_iter().zip(values) {
+            let id = id.clone();
+            ahead.push(match (copy, value) {
+                (Some(Ok(sealed)), Some(Ok(value))) => {
+                    let secret = Secret::from(value).with_metadata(sealed.metadata);
+                    Ahead::Decrypted(id, Ok(secret))
+                }
+                (Some(Err(error)), _) | (_, Some(Err(error))) => Ahead::Decrypted(id, Err(error)),
+                _ => Ahead::Untouched(id),
+            });
+        }
+        ahead
+    }
+
+    /// Copies of the files of each, until there are enough bytes. The caller holds the lock.
+    fn copy(&self, ids: &[Id]) -> Vec<Option<Result<Sealed, Error>>> {
+        let taken = AtomicUsize::new(0);
+        let copy = |id: &Id| {
+            if taken.load(Ordering::Relaxed) >= MAX_AHEAD_LEN {
+                return None;
+            }
+            let sealed = self.copy_of(id);
+            let len = sealed.as_ref().map_or(0, Sealed::len);
+            taken.fetch_add(len, Ordering::Relaxed);
+            Some(sealed)
+        };
+        in_order(ids, RUN, cores(), |run| run.iter().map(copy).collect())
     }
 }

@@ -1,5 +1,7 @@
 //! The keys of a store handle, in the order in which they are tried.
 
+use std::sync::{Mutex, PoisonError};
+
 use age::DecryptError;
 use zeroize::Zeroizing;
 
@@ -11,7 +13,7 @@ use crate::{
     key::{Identity, KeyType, Recipient},
     root::Root,
     scrypt,
-    source::KeySource,
+    source::{KeyError, KeySource},
 };
 
 /// Whether a key that is not there yet may be fetched, which may mean to ask a person.
@@ -23,16 +25,33 @@ pub(crate) enum Fetch {
     Never,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Keyring {
     pub(crate) identities: Vec<KeySource<Identity>>,
+    /// Held while a callback runs: two that ask a person would read each other's answers.
+    asking: Mutex<()>,
 }
 
 impl Keyring {
-    /// The types of key that there are, each once.
-    pub(crate) fn key_types(&self) -> impl Iterator<Item = KeyType> {
-        let has = |wanted: &KeyType| self.identities.iter().any(|s| s.key_type() == *wanted);
-        KeyType::ALL.into_iter().filter(has)
+    pub(crate) fn new(identities: Vec<KeySource<Identity>>) -> Self {
+        Self {
+            identities,
+            asking: Mutex::new(()),
+        }
+    }
+
+    /// Whether there is a key of this type.
+    pub(crate) fn has(&self, key_type: KeyType) -> bool {
+        let mut sources = self.identities.iter();
+        sources.any(|source| source.key_type() == key_type)
+    }
+
+    /// The keys of `source`, one of the handle's; waits while another's callback runs.
+    pub(crate) fn load<'a, T>(&self, source: &'a KeySource<T>) -> Result<&'a [T], KeyError> {
+        source.peek().unwrap_or_else(|| {
+            let _asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+            source.load()
+        })
     }
 
     /// The value in `sealed`, by the first identity that fits. A key type that the secret lacks is
@@ -79,7 +98,7 @@ impl Keyring {
                 continue;
             }
             let identities = match fetch {
-                Fetch::Allowed => source.load(),
+                Fetch::Allowed => self.load(source),
                 Fetch::Never => source.peek().unwrap_or(Ok(&[])),
             };
             let identities = match identities {
@@ -119,7 +138,7 @@ impl Keyring {
     pub(crate) fn recipients(&self) -> Result<Vec<Recipient>, Error> {
         let mut recipients = Vec::new();
         for source in &self.identities {
-            recipients.extend(source.recipients()?);
+            recipients.extend(self.recipients_of(source)?);
         }
         Ok(recipients)
     }
@@ -128,9 +147,16 @@ impl Keyring {
     pub(crate) fn password(&self) -> Result<Option<Recipient>, Error> {
         let is_password = |s: &&KeySource<Identity>| s.key_type() == KeyType::Password;
         match self.identities.iter().find(is_password) {
-            Some(source) => Ok(source.recipients()?.into_iter().next()),
+            Some(source) => Ok(self.recipients_of(source)?.into_iter().next()),
             None => Ok(None),
         }
+    }
+
+    fn recipients_of(&self, source: &KeySource<Identity>) -> Result<Vec<Recipient>, KeyError> {
+        if source.public().is_none() {
+            self.load(source)?;
+        }
+        source.recipients()
     }
 }
 

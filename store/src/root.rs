@@ -168,6 +168,20 @@ impl Root {
         Ok(Some(bytes))
     }
 
+    /// Whether `dir` has anything of that name. Reads nothing, and refuses a file that others may.
+    pub(crate) fn check_file(&self, dir: &OwnedFd, name: &str) -> Result<bool, ReadError> {
+        let stat = match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            Err(Errno::NOENT) => return Ok(false),
+            Err(e) => return Err(ReadError::Io(e.into())),
+        };
+        // The mode of a symbolic link says nothing.
+        if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
+            self.check_mode(&stat).map_err(ReadError::Insecure)?;
+        }
+        Ok(true)
+    }
+
     /// The names in the root, in no order.
     pub(crate) fn names(&self) -> Result<Vec<Vec<u8>>, Error> {
         let error = |e: Errno| Error::io("list store", &self.path, e);

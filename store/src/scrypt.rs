@@ -16,14 +16,25 @@ const MAX_MEMORY: u64 = 512 << 20;
 static IN_USE: Mutex<u64> = Mutex::new(0);
 static GIVEN_BACK: Condvar = Condvar::new();
 
+/// How much one derivation takes, in bytes: 128 × r × N with r = 8, and N as far as it is allowed.
+fn memory(work_factor: u8) -> u64 {
+    1024 << work_factor.min(MAX_WORK_FACTOR)
+}
+
+/// How many derivations run at the same time, at most.
+pub(crate) fn at_once(work_factor: u8) -> usize {
+    usize::try_from(MAX_MEMORY / memory(work_factor))
+        .unwrap_or(usize::MAX)
+        .max(1)
+}
+
 /// The memory of one derivation, until it is dropped.
 pub(crate) struct Share(u64);
 
 impl Share {
     /// Waits until there is as much as this work factor takes.
     pub(crate) fn wait_for(work_factor: u8) -> Self {
-        // 128 × r × N with r = 8, and N as far as it is allowed.
-        let bytes = 1024 << work_factor.min(MAX_WORK_FACTOR);
+        let bytes = memory(work_factor);
         let mut in_use = lock();
         while *in_use > 0 && *in_use + bytes > MAX_MEMORY {
             in_use = GIVEN_BACK
@@ -74,6 +85,11 @@ mod tests {
     };
 
     use super::*;
+
+    #[test]
+    fn two_run_at_once_at_the_default_and_one_whatever_it_takes() {
+        assert_eq!([17, 18, 19, MAX_WORK_FACTOR].map(at_once), [4, 2, 1, 1]);
+    }
 
     #[test]
     fn no_more_than_the_limit_is_taken_and_nobody_waits_for_ever() {

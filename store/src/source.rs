@@ -15,8 +15,9 @@ type Loader<T> = Box<dyn FnOnce() -> Result<Vec<T>, KeyError> + Send>;
 
 /// Keys of one type under one name, there already or to be fetched when first needed.
 ///
-/// A callback runs at most once, whatever it answers, and never while the store's lock is held; so
-/// it may ask a person. [`Identity`], [`Password`] and [`Recipient`] values convert with `into`.
+/// A callback runs at most once, whatever it answers, and neither while the store's lock is held nor
+/// beside another of the same handle; so it may ask a person. [`Identity`], [`Password`] and
+/// [`Recipient`] values convert with `into`.
 pub struct KeySource<T> {
     key_type: KeyType,
     name: String,

@@ -6,6 +6,7 @@ use std::{
 };
 
 use posixage_lock::{Guard, LockFile, Mode, Status, Wait};
+use zeroize::Zeroizing;
 
 use crate::{
     builder::Builder,
@@ -92,9 +93,7 @@ impl Store {
         let inner = Inner {
             root,
             lock,
-            keyring: Keyring {
-                identities: builder.identities,
-            },
+            keyring: Keyring::new(builder.identities),
             recipients: builder.recipients,
             work_factor: work_factor.unwrap_or(cipher::DEFAULT_WORK_FACTOR),
             config,
@@ -149,30 +148,24 @@ impl Store {
     pub fn get(&self, id: &Id) -> Result<Secret, Error> {
         let sealed = {
             let _shared = self.acquire(Mode::Shared)?;
-            Sealed::read_for(&self.inner.root, id, self.inner.keyring.key_types())?
+            self.copy_of(id)?
         };
-        self.unseal(id, sealed)
+        let value = self.open_copy(id, &sealed)?;
+        Ok(Secret::from(value).with_metadata(sealed.metadata))
     }
 
-    /// Decrypts what was read for the keys that there are. The caller does not hold the lock.
-    pub(crate) fn unseal(&self, id: &Id, sealed: Sealed) -> Result<Secret, Error> {
-        let opened = self
-            .inner
-            .keyring
-            .open(&self.inner.root, id, &sealed, None, Fetch::Allowed);
-        match opened {
-            Ok(value) => {
-                tracing::debug!(%id, "decrypted");
-                Ok(Secret::from(value).with_metadata(sealed.metadata))
-            }
-            // Whoever has no key that fits wants to know which would.
-            Err(Error::NoKeyFits { id, attempts, .. }) => Err(Error::NoKeyFits {
-                has: self.sealed(&id)?.key_types(),
-                id,
-                attempts,
-            }),
-            Err(error) => Err(error),
-        }
+    /// Reads what the keys that there are may decrypt. The caller holds the lock.
+    pub(crate) fn copy_of(&self, id: &Id) -> Result<Sealed, Error> {
+        let Inner { root, keyring, .. } = &*self.inner;
+        Sealed::read_for(root, id, |key_type| keyring.has(key_type))
+    }
+
+    /// Decrypts it. The caller does not hold the lock.
+    pub(crate) fn open_copy(&self, id: &Id, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let Inner { root, keyring, .. } = &*self.inner;
+        let value = keyring.open(root, id, sealed, None, Fetch::Allowed)?;
+        tracing::debug!(%id, "decrypted");
+        Ok(value)
     }
 
     /// The metadata of the secret `id`; `None` if it has none. Decrypts nothing and needs no key.

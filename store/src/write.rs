@@ -241,7 +241,7 @@ impl Store {
         let mut all = Vec::new();
         if !self.inner.recipients.is_empty() {
             for source in &self.inner.recipients {
-                all.extend(source.load()?.iter().cloned());
+                all.extend(self.inner.keyring.load(source)?.iter().cloned());
             }
         } else if let Some(config) = &self.inner.config {
             all.clone_from(&config.recipients);

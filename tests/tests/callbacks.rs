@@ -4,8 +4,9 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use posixage::{
@@ -67,7 +68,7 @@ fn x() -> posixage::Id {
 fn assert_free(store: &Path) {
     // Another thread may be reading just now, and does not wait for this one.
     let store = Store::builder(store)
-        .lock_wait(Wait::For(std::time::Duration::from_secs(10)))
+        .lock_wait(Wait::For(Duration::from_secs(10)))
         .open()
         .expect("open");
     drop(
@@ -181,4 +182,64 @@ fn threads_that_need_it_at_once_share_one_answer() {
         }
     });
     assert_eq!(place.calls.load(Ordering::Relaxed), 1);
+}
+
+/// On one terminal two would read the same line.
+#[test]
+fn threads_that_need_different_ones_ask_one_after_the_other() {
+    let place = Place::new();
+    let identity = Identity::generate();
+    let public = identity.to_recipient().unwrap();
+    for n in 0..8 {
+        let builder = place.builder().work_factor(1);
+        let builder = match n % 2 {
+            0 => builder.recipient(public.clone()),
+            _ => builder.recipient(password()),
+        };
+        let store = builder.open().unwrap();
+        let id = format!("y/{n}").parse().unwrap();
+        store.create(&id, &Secret::new("value")).unwrap();
+    }
+
+    let asked = Arc::new(Asked::default());
+    let (first, second) = (Arc::clone(&asked), Arc::clone(&asked));
+    let store = place
+        .builder()
+        .identity(KeySource::callback(KeyType::Age, "a key", move || {
+            first.answers();
+            Ok(vec![identity])
+        }))
+        .identity(KeySource::password("a password", move || {
+            second.answers();
+            Ok(password())
+        }))
+        .open()
+        .unwrap();
+    let found = store.filter(&"y/*".parse().unwrap()).unwrap();
+    assert_eq!(found.filter(|(_, secret)| secret.is_ok()).count(), 8);
+    assert_eq!(asked.calls.load(Ordering::SeqCst), 2);
+    assert!(!asked.together.load(Ordering::SeqCst), "two asked at once");
+}
+
+/// Somebody who is asked for several keys.
+#[derive(Default)]
+struct Asked {
+    now: AtomicUsize,
+    calls: AtomicUsize,
+    together: AtomicBool,
+}
+
+impl Asked {
+    /// Takes long enough for another question to come meanwhile.
+    fn answers(&self) {
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        self.together.fetch_or(now > 1, Ordering::SeqCst);
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_millis(500) && !self.together.load(Ordering::SeqCst)
+        {
+            std::thread::yield_now();
+        }
+        self.now.fetch_sub(1, Ordering::SeqCst);
+    }
 }

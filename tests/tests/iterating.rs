@@ -87,6 +87,30 @@ fn a_listing_waits_once_for_somebody_who_keeps_the_lock() {
 }
 
 #[test]
+fn filter_waits_once_for_somebody_who_keeps_the_lock() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let patient = store.with_lock_wait(Wait::For(std::time::Duration::from_millis(200)));
+    let mut secrets = patient.filter(&"**".parse().unwrap()).unwrap();
+    secrets.next().unwrap().1.unwrap();
+    let held = store.lock(Mode::Exclusive).unwrap();
+    let rest: Vec<_> = secrets.collect();
+    assert_eq!(rest.len(), COUNT - 1, "every secret has its place");
+    let waits: Vec<_> = rest
+        .iter()
+        .filter_map(|(id, secret)| match secret {
+            Err(Error::Lock(posixage::lock::Error::Timeout { waited, .. })) => Some(waited),
+            Err(error) => panic!("{id}: {error}"),
+            Ok(_) => None,
+        })
+        .collect();
+    assert!(waits.len() > COUNT / 2, "what was locked says so");
+    let long = waits.iter().filter(|waited| !waited.is_zero()).count();
+    assert_eq!(long, 1, "one waited, the others did not");
+    drop(held);
+}
+
+#[test]
 fn a_wait_is_a_handles_and_a_calls() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(&dir);

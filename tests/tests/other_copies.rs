@@ -1,0 +1,110 @@
+//! Claim: of the copies for keys that are not there nothing is read; all the same they are named to who
+//! has no key that fits, and refused if others may read them.
+
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+use posixage::{
+    Builder, Change, Config, Error, Id, Identity, KeySource, KeyType, Password, Pattern, Secret,
+    Store,
+    lock::{self, Wait},
+};
+
+/// A store for an age key and a password, with one secret.
+struct Place {
+    dir: tempfile::TempDir,
+    identity: Identity,
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self {
+            dir: tempfile::tempdir().expect("a temporary directory"),
+            identity: Identity::generate(),
+        };
+        let recipient = place.identity.to_recipient().expect("its public half");
+        let config = Config::new([recipient]).with_password(true);
+        Store::init(place.path(), &config.with_work_factor(1)).expect("init");
+        let password = Password::new("password").expect("not empty");
+        let store = place.builder().identity(password).open().expect("open");
+        store.create(&x(), &Secret::new("value")).expect("create");
+        place
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().join("store")
+    }
+
+    fn builder(&self) -> Builder {
+        Store::builder(self.path()).lock_wait(Wait::Try)
+    }
+}
+
+fn x() -> Id {
+    "x".parse().expect("an id")
+}
+
+/// Opens the store with a key that does not fit, which comes while somebody takes the lock for good.
+fn with_a_wrong_key(place: &Place) -> (Store, Arc<Mutex<Option<lock::Guard>>>) {
+    let held = Arc::new(Mutex::new(None));
+    let (holder, other) = (Arc::clone(&held), place.builder().open().expect("open"));
+    let source = KeySource::callback(KeyType::Age, "wrong", move || {
+        let guard = other.lock(lock::Mode::Exclusive).expect("the lock is free");
+        *holder.lock().expect("no panic") = Some(guard);
+        Ok(vec![Identity::generate()])
+    });
+    let store = place.builder().identity(source).open().expect("open");
+    (store, held)
+}
+
+#[track_caller]
+fn fits_not(found: Result<Secret, Error>) {
+    match found {
+        Err(Error::NoKeyFits { has, attempts, .. }) => {
+            assert_eq!(has, [KeyType::Password, KeyType::Age]);
+            assert_eq!(attempts.len(), 1);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_wrong_key_is_said_to_be_wrong_while_somebody_else_has_the_lock() {
+    let place = Place::new();
+    let (store, held) = with_a_wrong_key(&place);
+    fits_not(store.get(&x()));
+    assert!(held.lock().unwrap().take().is_some());
+    let (store, held) = with_a_wrong_key(&place);
+    let mut found = store.filter(&Pattern::all()).unwrap();
+    fits_not(found.next().unwrap().1);
+    assert!(held.lock().unwrap().take().is_some());
+}
+
+#[test]
+fn a_copy_that_others_may_read_is_refused_whatever_it_is_for() {
+    let place = Place::new();
+    let copy = place.path().join(x().directory_name()).join("secretpass");
+    fs::set_permissions(&copy, Permissions::from_mode(0o644)).unwrap();
+    let builder = || {
+        let recipient = place.identity.to_recipient().unwrap();
+        let builder = place.builder().identity(place.identity.clone());
+        builder.recipient(recipient)
+    };
+    let refuses = |found: Result<(), Error>| match found {
+        Err(Error::InsecurePermissions { path, mode }) => {
+            assert_eq!((path, mode), (copy.clone(), 0o644))
+        }
+        other => panic!("{other:?}"),
+    };
+    let store = builder().open().unwrap();
+    refuses(store.get(&x()).map(drop));
+    let first = store.filter(&Pattern::all()).unwrap().next();
+    refuses(first.unwrap().1.map(drop));
+    refuses(store.update(&x(), |_| Ok(Change::Keep)));
+    let store = builder().allow_insecure_permissions(true).open().unwrap();
+    assert_eq!(store.get(&x()).unwrap().expose(), b"value");
+}
