@@ -191,7 +191,22 @@ impl Check<'_> {
     }
 
     /// A secret's directory and files. What could be read of them, if that is enough to decrypt.
+    ///
+    /// What cannot be read is found: on a bad disk, say, the others are to be checked all the more.
     fn secret(&mut self, id: &Id) -> Result<Option<Sealed>, Error> {
+        match self.look_at(id) {
+            Err(Error::Io { path, source, .. }) => {
+                let reason = posixage_lock::reason(&source).to_string();
+                self.report(path, Some(id), Problem::Unreadable { reason }, false);
+                Ok(None)
+            }
+            // Its mode is found already.
+            Err(Error::InsecurePermissions { .. }) => Ok(None),
+            looked => looked,
+        }
+    }
+
+    fn look_at(&mut self, id: &Id) -> Result<Option<Sealed>, Error> {
         let root = &self.store.inner.root;
         let name = id.directory_name();
         let path = root.path_of(&name);
