@@ -99,7 +99,7 @@ pub(crate) struct Set {
     /// other users of the machine may see it
     #[arg(value_name = "ID[=VALUE]")]
     pub(crate) id: OsString,
-    /// Keep a newline at the end of standard input
+    /// Take standard input as it is: keep a newline at its end, and let it be empty
     #[arg(long)]
     pub(crate) raw: bool,
     /// Unencrypted text to keep with the secret; may be repeated

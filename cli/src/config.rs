@@ -1,13 +1,21 @@
 //! `config.toml`: what a person sets once for all their stores.
 
 use std::{
-    env, fs, io,
+    borrow::Cow,
+    env,
+    fs::File,
+    io::{self, Read},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
+use rustix::{fs::OFlags, process::geteuid};
 use serde::Deserialize;
 
-use crate::failure::{Failure, reason};
+use crate::failure::{Code, Failure, reason};
+
+/// The largest file in bytes (1 MiB).
+const MAX_LEN: u64 = 1 << 20;
 
 /// `$XDG_CONFIG_HOME/posixage/config.toml`. Paths in it may begin with `~/`; relative ones start at
 /// the folder of the file.
@@ -30,16 +38,12 @@ pub(crate) enum PasswordCommand {
 }
 
 impl Config {
-    /// Reads the file in `dir`; one that is not there sets nothing.
-    pub(crate) fn read(dir: &Path) -> Result<Self, Failure> {
+    /// Reads the file in `dir`; one that is not there sets nothing. One that others may write is
+    /// refused, unless `allow_insecure`: it says what is executed, and who gets the secrets.
+    pub(crate) fn read(dir: &Path, allow_insecure: bool) -> Result<Self, Failure> {
         let path = dir.join("config.toml");
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(e) => {
-                let path = path.display();
-                return Err(Failure::new(format!("cannot read {path}: {}", reason(&e))));
-            }
+        let Some(text) = read(&path, allow_insecure)? else {
+            return Ok(Self::default());
         };
         let mut config: Self = toml::from_str(&text)
             .map_err(|e| Failure::new(format!("{}: {}", path.display(), e.message())))?;
@@ -47,6 +51,45 @@ impl Config {
             *file = resolve(file, dir);
         }
         Ok(config)
+    }
+}
+
+/// The text of the file; `None` if it is not there.
+fn read(path: &Path, allow_insecure: bool) -> Result<Option<String>, Failure> {
+    let shown = path.display();
+    let fails = |e: io::Error| Failure::new(format!("cannot read {shown}: {}", reason(&e)));
+    // Without O_NONBLOCK opening a FIFO waits for a writer that may never come.
+    let nonblock = OFlags::NONBLOCK.bits().cast_signed();
+    let open = File::options().read(true).custom_flags(nonblock).open(path);
+    let file = match open {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(fails(e)),
+    };
+    let stat = file.metadata().map_err(fails)?;
+    if !stat.is_file() {
+        return Err(Failure::new(format!("{shown} is not a regular file")));
+    }
+    let mode = stat.mode() & 0o777;
+    if mode & 0o022 != 0 && !allow_insecure {
+        let quoted = shlex::try_quote(&path.to_string_lossy()).map(Cow::into_owned);
+        return Err(
+            Failure::new(format!("others may write {shown} (mode {mode:04o})"))
+                .code(Code::UnsafePermissions)
+                .hint(format_args!("chmod go-w {}", quoted.unwrap_or_default())),
+        );
+    }
+    if ![0, geteuid().as_raw()].contains(&stat.uid()) && !allow_insecure {
+        let message = format!("{shown} is somebody else's (user {})", stat.uid());
+        return Err(Failure::new(message).code(Code::UnsafePermissions));
+    }
+    let mut text = String::new();
+    file.take(MAX_LEN + 1)
+        .read_to_string(&mut text)
+        .map_err(fails)?;
+    match text.len() as u64 > MAX_LEN {
+        true => Err(Failure::new(format!("{shown} is over 1 MiB long"))),
+        false => Ok(Some(text)),
     }
 }
 

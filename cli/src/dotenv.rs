@@ -9,35 +9,26 @@
 //!
 //! Nothing is expanded: a `$` is a `$`. Whatever else stands there is an error, not a guess.
 
-use std::{
-    ffi::OsString,
-    fs::File,
-    io::{self, Read},
-    os::unix::ffi::OsStringExt,
-    path::Path,
+use std::{ffi::OsString, fs::File, io, os::unix::ffi::OsStringExt, path::Path};
+
+use crate::{
+    failure::{Failure, reason},
+    input,
 };
 
-use zeroize::Zeroizing;
-
-use crate::failure::{Failure, reason};
-
 /// The largest file in bytes (16 MiB): no environment takes as much.
-const MAX_LEN: u64 = 16 << 20;
+const MAX_LEN: usize = 16 << 20;
 
 type Variable = (OsString, OsString);
 
 /// The variables in a file, in order.
 pub(crate) fn read(path: &Path) -> Result<Vec<Variable>, Failure> {
-    let mut text = Zeroizing::new(Vec::new());
     let read = File::open(path).and_then(|file| {
-        file.take(MAX_LEN + 1).read_to_end(&mut text)?;
-        match text.len() as u64 > MAX_LEN {
-            true => Err(io::ErrorKind::FileTooLarge.into()),
-            false => Ok(()),
-        }
+        let text = input::read_from(file, MAX_LEN, |_| false)?;
+        text.ok_or_else(|| io::ErrorKind::FileTooLarge.into())
     });
     let path = path.display();
-    read.map_err(|e| Failure::new(format!("cannot read {path}: {}", reason(&e))))?;
+    let text = read.map_err(|e| Failure::new(format!("cannot read {path}: {}", reason(&e))))?;
     parse(&text).map_err(|(line, why)| Failure::new(format!("{path}: line {line}: {why}")))
 }
 

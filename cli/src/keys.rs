@@ -205,8 +205,13 @@ pub(crate) fn make_store(
         let path = settings.store.path.clone();
         return Err(Error::StoreExists { path }.into());
     }
+    let password = password::configured(settings);
+    if let Some(password) = &password {
+        // Before there is a store that nobody can write to.
+        password.recipients()?;
+    }
     let mut config = Config::new(recipients.to_vec())
-        .with_password(with_password || password::configured(settings).is_some())
+        .with_password(with_password || password.is_some())
         .with_work_factor(work_factor);
     for source in named_identities(settings)? {
         config.recipients.extend(source.recipients()?);

@@ -1,6 +1,10 @@
 //! Results, on standard output.
 
-use std::io::{self, Write};
+use std::{
+    fs::File,
+    io::{self, Write},
+    os::fd::AsFd,
+};
 
 use signal_hook::{consts::SIGPIPE, low_level::emulate_default_handler};
 use zeroize::Zeroizing;
@@ -12,8 +16,11 @@ use crate::failure::{Failure, reason};
 /// Where the reader has gone away (`posixage list | head -1`), the process dies of SIGPIPE without
 /// a word, as any Unix tool does.
 pub(crate) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    match write(&mut out).and_then(|()| out.flush()) {
+    let printed = Buffer::of_stdout().and_then(|mut out| {
+        write(&mut out)?;
+        out.flush()
+    });
+    match printed {
         Ok(()) => Ok(()),
         Err(error) => {
             if error.kind() == io::ErrorKind::BrokenPipe {
@@ -24,6 +31,43 @@ pub(crate) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Res
                 reason(&error)
             )))
         }
+    }
+}
+
+/// Collects what is written in memory that is wiped, as no buffer of the standard library's is.
+struct Buffer {
+    out: File,
+    bytes: Zeroizing<Vec<u8>>,
+}
+
+impl Buffer {
+    const LEN: usize = 8 << 10;
+
+    /// Past the standard library's own buffer of standard output.
+    fn of_stdout() -> io::Result<Self> {
+        Ok(Self {
+            out: io::stdout().as_fd().try_clone_to_owned()?.into(),
+            bytes: Zeroizing::new(Vec::with_capacity(Self::LEN)),
+        })
+    }
+}
+
+impl Write for Buffer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + bytes.len() > Self::LEN {
+            self.flush()?;
+        }
+        if bytes.len() > Self::LEN {
+            return self.out.write(bytes);
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.write_all(&self.bytes)?;
+        self.bytes.clear();
+        Ok(())
     }
 }
 
@@ -60,7 +104,9 @@ pub(crate) fn to_json(value: &impl serde::Serialize) -> Zeroizing<Vec<u8>> {
 /// The text with its control characters, line breaks apart, as JSON escapes: what others wrote, into
 /// metadata or a file's name, must not draw on the terminal.
 pub(crate) fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
+    // It may be secret, and a text that grows leaves copies behind.
+    let controls = text.chars().filter(|c| c.is_control()).count();
+    let mut shown = String::with_capacity(text.len() + controls * "\\u0000".len());
     for c in text.chars() {
         if c.is_control() && c != '\n' {
             shown.push_str(&format!("\\u{:04x}", u32::from(c)));

@@ -13,13 +13,13 @@ use crate::{config::PasswordCommand, failure::Failure, settings::Settings, termi
 /// The variable that may hold a password. Never handed on to a child.
 pub(crate) const VARIABLE: &str = "POSIXAGE_PASSWORD";
 
-/// A password from `--password-file`, the environment, systemd or `password-command`, if one is set. Not
-/// fetched before it is needed.
+/// A password from `--password-file`, the environment, systemd or `password-command`, if one is set; an
+/// empty variable is none. Not fetched before it is needed.
 pub(crate) fn configured(settings: &Settings) -> Option<KeySource<Identity>> {
     if let Some(path) = &settings.password_file {
         return Some(from_file(settings, path));
     }
-    if env::var_os(VARIABLE).is_some() {
+    if env::var_os(VARIABLE).is_some_and(|text| !text.is_empty()) {
         let name = format!("password in {VARIABLE}");
         return Some(KeySource::password(name, from_variable));
     }

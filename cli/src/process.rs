@@ -1,9 +1,15 @@
-//! How a process that handles secrets begins.
+//! How a process that handles secrets begins, and which signals are its own.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::{
+    fs,
+    sync::{Arc, OnceLock, atomic::AtomicBool},
+};
 
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-use signal_hook::{consts::SIGXFSZ, flag};
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXFSZ},
+    flag,
+};
 
 /// To be called first in each program.
 pub(crate) fn begin() {
@@ -11,5 +17,32 @@ pub(crate) fn begin() {
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     // A file that may not grow is an error like others. With a handler, and not ignored: a program
     // that is executed begins as if nothing had been changed.
-    let _ = flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
+    if is_ours(SIGXFSZ) {
+        let _ = flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
+    }
+}
+
+/// The signals that end a process, less those that it was told to ignore.
+pub(crate) fn ending_signals() -> Vec<i32> {
+    let mut signals = vec![SIGHUP, SIGINT, SIGQUIT, SIGTERM];
+    signals.retain(|signal| is_ours(*signal));
+    signals
+}
+
+/// Whether a signal may get a handler. One that was ignored when this process began, as `nohup` has it,
+/// stays so: a handler would take that away from this process and from every program it executes.
+fn is_ours(signal: i32) -> bool {
+    static IGNORED: OnceLock<u64> = OnceLock::new();
+    // Before the first handler, since only ignored signals show; and without a /proc, none do.
+    let ignored = *IGNORED.get_or_init(|| ignored().unwrap_or(0));
+    ignored >> (signal - 1) & 1 == 0
+}
+
+/// A bit for each signal, the lowest for 1.
+fn ignored() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))?;
+    u64::from_str_radix(mask.trim(), 16).ok()
 }

@@ -56,9 +56,12 @@ impl Settings {
     }
 
     pub(crate) fn resolve(global: Global) -> Result<Self, Failure> {
+        let insecure = env::var_os("POSIXAGE_ALLOW_INSECURE_PERMISSIONS");
+        let allow_insecure =
+            global.allow_insecure_permissions || insecure.is_some_and(|value| value == "1");
         let config_dir = base_dir("XDG_CONFIG_HOME", ".config");
         let config = match &config_dir {
-            Some(dir) => Config::read(dir)?,
+            Some(dir) => Config::read(dir, allow_insecure)?,
             None => Config::default(),
         };
         let store = global
@@ -90,7 +93,6 @@ impl Settings {
             timeout if timeout.is_zero() => Wait::Try,
             timeout => Wait::For(timeout),
         };
-        let insecure = env::var_os("POSIXAGE_ALLOW_INSECURE_PERMISSIONS");
         Ok(Self {
             store,
             identities,
@@ -101,8 +103,7 @@ impl Settings {
             password_credential: credential(PASSWORD_CREDENTIAL),
             password_command: config.password_command,
             lock_wait,
-            allow_insecure: global.allow_insecure_permissions
-                || insecure.is_some_and(|value| value == "1"),
+            allow_insecure,
             credentials,
             quiet: global.quiet,
         })

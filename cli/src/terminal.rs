@@ -12,17 +12,19 @@ use std::{
 use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
 };
-use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM},
-    iterator::Signals,
-    low_level::emulate_default_handler,
-};
+use signal_hook::{iterator::Signals, low_level::emulate_default_handler};
 use zeroize::Zeroizing;
 
-use crate::failure::{Failure, reason};
+use crate::{
+    failure::{Failure, reason},
+    process,
+};
 
 /// The longest answer in bytes (64 KiB).
 const MAX_LEN: usize = 64 << 10;
+
+/// In the place of a key: there is none (`_POSIX_VDISABLE`).
+const NO_KEY: u8 = 0;
 
 static NEVER_ASK: AtomicBool = AtomicBool::new(false);
 
@@ -94,6 +96,12 @@ fn read_line(mut tty: &File) -> Result<Zeroizing<Vec<u8>>, Failure> {
                     "more than {MAX_LEN} bytes were typed"
                 )));
             }
+            0x1a => {
+                return Err(
+                    Failure::new("Ctrl-Z was typed, which a hidden prompt does not take")
+                        .hint("Ctrl-C ends it"),
+                );
+            }
             // Arrow keys and their like. To pass over what somebody pasted would change a secret
             // unseen.
             _ => {
@@ -119,6 +127,8 @@ impl<'a> Hidden<'a> {
         hidden.local_modes -= LocalModes::ECHO | LocalModes::ICANON | LocalModes::IEXTEN;
         hidden.special_codes[SpecialCodeIndex::VMIN] = 1;
         hidden.special_codes[SpecialCodeIndex::VTIME] = 0;
+        // No Ctrl-Z: the shell would put its own modes back, and `fg` would show what is typed.
+        hidden.special_codes[SpecialCodeIndex::VSUSP] = NO_KEY;
         tcsetattr(tty, OptionalActions::Now, &hidden)?;
         Ok(Self { tty, before })
     }
@@ -139,7 +149,7 @@ fn restore_on_signal(tty: &File) -> io::Result<()> {
     }
     let before = tcgetattr(tty)?;
     let tty = tty.try_clone()?;
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT])?;
+    let mut signals = Signals::new(process::ending_signals())?;
     std::thread::spawn(move || {
         for signal in signals.forever() {
             // What was typed and not read yet is not for the shell to show.

@@ -14,6 +14,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use posixage_lock::Guard;
 use rustix::{
     fs::{Mode, mkdirat},
     io::Errno,
@@ -22,7 +23,7 @@ use rustix::{
 use crate::{
     error::Error,
     interruptible::fsync,
-    rename::{exchange, rename, rename_new},
+    rename::{Refused, exchange, rename, rename_new},
     root::Root,
     stage::{Stage, temporary_name},
     tree,
@@ -72,18 +73,20 @@ impl Committer {
     pub(crate) fn publish(
         &self,
         root: &Root,
+        exclusive: &Guard,
         stage: &mut Stage<'_>,
         name: &str,
         overwrite: Overwrite,
     ) -> Result<Option<Published>, Error> {
-        let fails = |e: Errno| Error::io("publish", root.path_of(name), e);
         let old = match overwrite {
-            Overwrite::Refuse => match rename_new(root, stage.name(), name).map_err(fails)? {
-                true => None,
-                false => return Ok(None),
+            Overwrite::Refuse => match rename_new(root, exclusive, stage.name(), name) {
+                Ok(true) => Ok(None),
+                Ok(false) => return Ok(None),
+                Err(refused) => Err(refused),
             },
-            Overwrite::Allow => self.replace(root, stage.name(), name).map_err(fails)?,
+            Overwrite::Allow => self.replace(root, exclusive, stage.name(), name),
         };
+        let old = old.map_err(|refused| refused.io("publish", root.path_of(name)))?;
         // What has the stage's name from here on, if anything, is the old directory.
         stage.keep();
         Ok(Some(Published {
@@ -94,60 +97,87 @@ impl Committer {
     }
 
     /// Gives `stage` the name `name`; returns where the old directory is, if there was one.
-    fn replace(&self, root: &Root, stage: &str, name: &str) -> Result<Option<String>, Errno> {
+    fn replace(
+        &self,
+        root: &Root,
+        exclusive: &Guard,
+        stage: &str,
+        name: &str,
+    ) -> Result<Option<String>, Refused> {
         loop {
             if !self.no_exchange.load(Ordering::Relaxed) {
-                match exchange(root, stage, name) {
+                match exchange(root, exclusive, stage, name) {
                     Ok(true) => return Ok(Some(stage.into())),
                     Ok(false) => self.no_exchange.store(true, Ordering::Relaxed),
-                    Err(Errno::NOENT) => {}
-                    Err(e) => return Err(e),
+                    Err(Refused::System(Errno::NOENT)) => {}
+                    Err(refused) => return Err(refused),
                 }
             }
-            if rename_new(root, stage, name)? {
+            if rename_new(root, exclusive, stage, name)? {
                 return Ok(None);
             }
             if self.no_exchange.load(Ordering::Relaxed) {
-                return step_aside(root, stage, name).map(Some);
+                return step_aside(root, exclusive, stage, name).map(Some);
             }
         }
     }
 }
 
-/// Brings to disk what was published; gives what each has displaced. Those that could not be brought
-/// there have their old directories again.
-pub(crate) fn settle(root: &Root, published: &[Published]) -> (Vec<Displaced>, Result<(), Error>) {
+/// What became of publications.
+pub(crate) struct Settled {
+    /// What those that are on disk have displaced.
+    pub(crate) displaced: Vec<Displaced>,
+    /// How many of the first stand. Where nothing else went wrong than the disk, all others have their
+    /// old directories again.
+    pub(crate) written: usize,
+    pub(crate) result: Result<(), Error>,
+}
+
+/// Brings to disk what was published. What cannot be brought there is taken back.
+pub(crate) fn settle(root: &Root, exclusive: &Guard, published: &[Published]) -> Settled {
     let mut displaced = Vec::with_capacity(published.len());
     // The new names are on disk before anybody is told so, and before an old directory goes.
     let synced = fsync(&root.dir).map_err(|e| Error::io("fsync", &root.path, e));
-    let settled = synced.and_then(|()| {
+    let result = synced.and_then(|()| {
         for Published { old, .. } in published {
             displaced.push(match old {
-                Some(old) if old.starts_with(OLD) => discard(root, old)?.unwrap_or_default(),
+                Some(old) if old.starts_with(OLD) => match discard(root, exclusive, old) {
+                    // It is whose the lock is now, and who finds that the secret has a directory.
+                    Err(Error::Lock(_)) => Displaced::default(),
+                    discarded => discarded?.unwrap_or_default(),
+                },
                 old => Displaced(old.clone()),
             });
         }
         Ok(())
     });
-    if settled.is_err() {
-        take_back(root, &published[displaced.len()..]);
+    let written = match &result {
+        Ok(()) => displaced.len(),
+        Err(_) => {
+            let taken_back = &published[displaced.len()..];
+            displaced.len() + take_back(root, exclusive, taken_back)
+        }
+    };
+    Settled {
+        displaced,
+        written,
+        result,
     }
-    (displaced, settled)
 }
 
 /// The replacement in two renames, for file systems without `RENAME_EXCHANGE`.
-fn step_aside(root: &Root, stage: &str, name: &str) -> Result<String, Errno> {
+fn step_aside(root: &Root, exclusive: &Guard, stage: &str, name: &str) -> Result<String, Refused> {
     match mkdirat(&root.dir, OLD, Mode::RWXU) {
         Ok(()) | Err(Errno::EXIST) => {}
-        Err(e) => return Err(e),
+        Err(e) => return Err(e.into()),
     }
     // On disk before anything is in it, whoever made it: or a power cut takes it with the secret.
     fsync(&root.dir)?;
     let old = format!("{OLD}/{name}");
-    rename(root, name, &old)?;
-    if let Err(error) = rename(root, stage, name) {
-        report(root, rename(root, &old, name));
-        return Err(error);
+    rename(root, exclusive, name, &old)?;
+    if let Err(refused) = rename(root, exclusive, stage, name) {
+        undo(root, || rename(root, exclusive, &old, name));
+        return Err(refused);
     }
     Ok(old)
 }
@@ -157,40 +187,50 @@ fn step_aside(root: &Root, stage: &str, name: &str) -> Result<String, Errno> {
 ///
 /// So a secret is removed. What was set aside must lose its name too, before the lock is released:
 /// it stands for the secret, and would come back when that is removed.
-pub(crate) fn discard(root: &Root, name: &str) -> Result<Option<Displaced>, Error> {
-    let fails = |e: Errno| Error::io("remove", root.path_of(name), e);
-    let trash = temporary_name("trash").map_err(fails)?;
-    match rename(root, name, &trash) {
+pub(crate) fn discard(
+    root: &Root,
+    exclusive: &Guard,
+    name: &str,
+) -> Result<Option<Displaced>, Error> {
+    let trash = temporary_name("trash").map_err(|e| Error::io("remove", root.path_of(name), e))?;
+    match rename(root, exclusive, name, &trash) {
         Ok(()) => {}
-        Err(Errno::NOENT) => return Ok(None),
-        Err(e) => return Err(fails(e)),
+        Err(Refused::System(Errno::NOENT)) => return Ok(None),
+        Err(refused) => return Err(refused.io("remove", root.path_of(name))),
     }
     if let Err(error) = fsync(&root.dir) {
-        report(root, rename(root, &trash, name));
+        undo(root, || rename(root, exclusive, &trash, name));
         return Err(Error::io("fsync", &root.path, error));
     }
     Ok(Some(Displaced(Some(trash))))
 }
 
-/// Undoes publications that are not on disk for certain. Neither directory is removed: the disk may
-/// know either by the secret's name.
-pub(crate) fn take_back(root: &Root, published: &[Published]) {
+/// Undoes publications that are not on disk for certain; how many of the first stand all the same,
+/// since the fence or the system refused. Neither directory is removed: the disk may know either by
+/// the secret's name.
+pub(crate) fn take_back(root: &Root, exclusive: &Guard, published: &[Published]) -> usize {
     // What keeps a stage's name is nobody's from here on.
     root.swept.store(false, Ordering::Relaxed);
-    for Published { stage, name, old } in published {
-        report(
-            root,
-            match old {
-                Some(old) if old == stage => exchange(root, stage, name).map(drop),
-                Some(old) => rename(root, name, stage).and_then(|()| rename(root, old, name)),
-                None => rename(root, name, stage),
-            },
-        );
+    // The last first: whenever this ends, what stands are the first.
+    for (n, Published { stage, name, old }) in published.iter().enumerate().rev() {
+        let undone = undo(root, || match old {
+            Some(old) if old == stage => exchange(root, exclusive, stage, name).map(drop),
+            Some(old) => rename(root, exclusive, name, stage)
+                .and_then(|()| rename(root, exclusive, old, name)),
+            None => rename(root, exclusive, name, stage),
+        });
+        if !undone {
+            return n + 1;
+        }
     }
+    0
 }
 
-fn report(root: &Root, undone: Result<(), Errno>) {
-    if let Err(error) = undone {
-        tracing::error!(store = %root.path.display(), %error, "could not take a commit back");
-    }
+fn undo(root: &Root, rename: impl FnOnce() -> Result<(), Refused>) -> bool {
+    let refused = match rename() {
+        Ok(()) => return true,
+        Err(refused) => refused.io("rename", &root.path),
+    };
+    tracing::error!(store = %root.path.display(), error = %refused, "could not take a commit back");
+    false
 }

@@ -1,14 +1,13 @@
 //! What can go wrong, with the operation, the path or id, and what to do about it.
 
-use std::{fmt, io, path::PathBuf};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
 
 use posixage_lock::reason;
 
-use crate::{
-    id::Id,
-    key::KeyType,
-    source::{KeyError, quoted},
-};
+use crate::{id::Id, key::KeyType, key_error::KeyError};
 
 /// Why an operation on a store failed. The store is as it was before, unless the variant says
 /// otherwise. Nothing secret is in it.
@@ -231,4 +230,11 @@ impl fmt::Display for NoFit<'_> {
         }
         Ok(())
     }
+}
+
+/// A path as it can be pasted into a shell.
+pub(crate) fn quoted(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    // Only a NUL cannot be quoted, and no path has one.
+    shlex::try_quote(&text).map_or_else(|_| text.to_string(), String::from)
 }

@@ -42,6 +42,12 @@ pub enum ParseIdError {
         /// The first character that is not allowed.
         character: char,
     },
+    /// A `*` in a pattern's component that has other characters too.
+    #[error("{text:?} has a * in a component; * and ** stand for whole components")]
+    PartialWildcard {
+        /// The text as given.
+        text: String,
+    },
     /// Longer than its directory name, or the matcher, can take.
     #[error("{start:?}… is {len} bytes long; the limit is {max}")]
     TooLong {

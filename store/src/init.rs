@@ -50,10 +50,9 @@ impl Store {
         stage.write(CONFIG_FILE, toml.as_bytes())?;
         stage.sync()?;
         let exclusive = lock.acquire(Mode::Exclusive, Wait::default())?;
-        exclusive.verify()?;
         let staged = format!("{}/{CONFIG_FILE}", stage.name());
-        let fails = |e: rustix::io::Errno| Error::io("publish", root.path_of(CONFIG_FILE), e);
-        if !rename_new(&root, &staged, CONFIG_FILE).map_err(fails)? {
+        let made = rename_new(&root, &exclusive, &staged, CONFIG_FILE);
+        if !made.map_err(|refused| refused.io("publish", root.path_of(CONFIG_FILE)))? {
             return Err(Error::StoreExists { path: path.into() });
         }
         fsync(&root.dir).map_err(|e| Error::io("fsync", path, e))

@@ -8,6 +8,7 @@ use crate::{password::Password, ssh};
 
 /// The three kinds of key, each with a ciphertext file of its own in a secret's directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum KeyType {
     /// A password, stretched with scrypt.
     Password,

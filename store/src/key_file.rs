@@ -17,9 +17,10 @@ use zeroize::Zeroizing;
 use crate::{
     cipher,
     key::{Identity, IdentityKind, KeyType, Recipient, RecipientKind},
+    key_error::KeyError,
     password::Password,
     private_file,
-    source::{KeyError, KeySource},
+    source::KeySource,
     ssh,
 };
 

@@ -11,7 +11,7 @@ use age::secrecy::{ExposeSecret, SecretString};
 use posixage_lock::reason;
 use zeroize::Zeroizing;
 
-use crate::source::KeyError;
+use crate::key_error::KeyError;
 
 /// The longest output of a command in bytes (64 KiB).
 const MAX_OUTPUT_LEN: usize = 64 << 10;

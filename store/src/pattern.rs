@@ -103,6 +103,9 @@ impl FromStr for Pattern {
             Ok(match component {
                 "*" => Part::One,
                 "**" => Part::Any,
+                part if part.contains('*') => {
+                    return Err(ParseIdError::PartialWildcard { text: text.into() });
+                }
                 literal => {
                     check_component(text, literal)?;
                     Part::Literal(literal.to_owned())

@@ -12,7 +12,7 @@ use std::{
 use rustix::{fs::OFlags, io::Errno};
 use zeroize::Zeroizing;
 
-use crate::{interruptible::try_flock, source::KeyError};
+use crate::{interruptible::try_flock, key_error::KeyError};
 
 /// The largest such file in bytes (1 MiB).
 const MAX_LEN: u64 = 1 << 20;
@@ -32,7 +32,7 @@ pub(crate) fn read(path: &Path, allow_insecure: bool) -> Result<Zeroizing<Vec<u8
     let mut file: File = open.map_err(io)?;
     let stat = file.metadata().map_err(io)?;
     if !stat.is_file() {
-        return Err(KeyError::unusable(path, "is not a regular file"));
+        return Err(KeyError::NotRegular { path: path.into() });
     }
     let mode = stat.mode() & 0o777;
     if mode & 0o077 != 0 && !allow_insecure {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::{
-    commit::{Overwrite, settle, take_back},
+    commit::{Overwrite, Settled, settle, take_back},
     error::Error,
     id::Id,
     key::Recipient,
@@ -28,8 +28,10 @@ const RUN: usize = 8;
 #[error("{source}; secrets written before it: {written}")]
 #[non_exhaustive]
 pub struct SetManyError {
-    /// How many are written and on disk: the first ones, in the order given. The others are as they
-    /// were.
+    /// How many are written: the first ones, in the order given. The others are as they were.
+    ///
+    /// They are on disk, unless the disk failed, and then so did putting the last of them back: those
+    /// are there, and may be gone again after a power cut.
     pub written: usize,
     /// What went wrong.
     pub source: Error,
@@ -101,22 +103,32 @@ impl Store {
             Err(error) => return (0, Err(error)),
         };
         let mut published = Vec::with_capacity(stages.len());
+        let mut refused = Ok(());
         for (stage, (id, _)) in stages.iter_mut().zip(chunk) {
             match self.rename(&exclusive, stage, id, Overwrite::Allow) {
                 Ok(renamed) => published.push(renamed),
                 Err(error) => {
-                    // It may have been an fsync of the root, which is never tried again.
-                    take_back(&self.inner.root, &published);
-                    return (0, Err(error));
+                    refused = Err(error);
+                    break;
                 }
             }
         }
-        let (displaced, settled) = settle(&self.inner.root, &published);
+        let root = &self.inner.root;
+        let settled = match &refused {
+            // What has its name got it while the lock was held.
+            Ok(()) | Err(Error::Lock(_)) => settle(root, &exclusive, &published),
+            // It may have been an fsync of the root, which is never tried again.
+            Err(_) => Settled {
+                displaced: Vec::new(),
+                written: take_back(root, &exclusive, &published),
+                result: Ok(()),
+            },
+        };
         drop(exclusive);
-        in_order(&displaced, RUN, cores(), |run| {
-            run.iter().map(|old| old.remove(&self.inner.root)).collect()
+        in_order(&settled.displaced, RUN, cores(), |run| {
+            run.iter().map(|old| old.remove(root)).collect()
         });
-        (displaced.len(), settled)
+        (settled.written, settled.result.and(refused))
     }
 
     /// Encrypts and stages each secret, down to the disk.

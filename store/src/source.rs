@@ -1,13 +1,13 @@
 //! Where a key comes from: a value, or a callback that is asked at most once.
 
 use std::{
-    fmt, io,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    fmt,
+    sync::{Mutex, OnceLock, PoisonError},
 };
 
 use crate::{
     key::{Identity, KeyType, Recipient},
+    key_error::KeyError,
     password::Password,
 };
 
@@ -25,86 +25,6 @@ pub struct KeySource<T> {
     public: Option<Recipient>,
     loader: Mutex<Option<Loader<T>>>,
     loaded: OnceLock<Result<Vec<T>, KeyError>>,
-}
-
-/// Why a key could not be had. Holds nothing secret.
-#[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum KeyError {
-    /// The file could not be read.
-    #[error("cannot read key file {}: {}", path.display(), posixage_lock::reason(source))]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: Arc<io::Error>,
-    },
-    /// The file could not be made.
-    #[error("cannot make key file {}: {}", path.display(), posixage_lock::reason(source))]
-    Create {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: Arc<io::Error>,
-    },
-    /// Others than the owner may read or write the file.
-    #[error("key file {} is open to others (mode {mode:04o})", path.display())]
-    InsecurePermissions {
-        /// The file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
-    /// The file is not a key of a kind that can be used; says why.
-    #[error("key file {} {reason}", path.display())]
-    Unusable {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, without quoting it.
-        reason: String,
-    },
-    /// A passphrase that does not open the file.
-    #[error("wrong passphrase for key file {}", path.display())]
-    WrongPassphrase {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The command that should print a password did not.
-    #[error("password command {program} {reason}")]
-    Command {
-        /// The program, without its arguments.
-        program: String,
-        /// What it did instead.
-        reason: String,
-    },
-    /// A callback could not get the key, and says why: nobody could be asked, or they gave none.
-    #[error("{0}")]
-    Unavailable(String),
-}
-
-impl KeyError {
-    /// A line about what to do, if there is something.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::InsecurePermissions { path, .. } => Some(format!("chmod 600 {}", quoted(path))),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn unusable(path: &Path, reason: impl Into<String>) -> Self {
-        Self::Unusable {
-            path: path.into(),
-            reason: reason.into(),
-        }
-    }
-}
-
-/// A path as it can be pasted into a shell.
-pub(crate) fn quoted(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    // Only a NUL cannot be quoted, and no path has one.
-    shlex::try_quote(&text).map_or_else(|_| text.to_string(), String::from)
 }
 
 impl<T> KeySource<T> {
@@ -290,7 +210,10 @@ impl<T> fmt::Debug for KeySource<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
 
     use super::*;
 

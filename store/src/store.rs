@@ -54,8 +54,9 @@ pub(crate) struct Inner {
 const FIRST_BATCH: usize = 128;
 const MAX_BATCH: usize = 512;
 
-/// How many of them each core reads before the next lot.
-const RUN: usize = 32;
+/// How many of them each core reads before the next lot. Fewer are not worth a thread, and on a busy
+/// machine the wait for its end.
+const RUN: usize = 128;
 
 /// An id and what may be known of its secret without decrypting it.
 #[derive(Debug)]

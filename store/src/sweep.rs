@@ -31,14 +31,13 @@ pub(crate) fn recover(root: &Root, exclusive: &Guard) -> Result<(), Error> {
         };
         let name = id.directory_name();
         let old = format!("{OLD}/{name}");
-        // The fence: whoever has the lock now may be between its two renames.
-        exclusive.verify()?;
         if !root.contains(&name).map_err(fails)? {
-            rename(root, &old, &name).map_err(fails)?;
+            rename(root, exclusive, &old, &name)
+                .map_err(|refused| refused.io("recover", root.path_of(OLD)))?;
             fsync(&root.dir).map_err(fails)?;
         } else {
             fsync(&root.dir).map_err(fails)?;
-            if let Some(displaced) = discard(root, &old)? {
+            if let Some(displaced) = discard(root, exclusive, &old)? {
                 displaced.remove(root);
             }
         }
@@ -60,14 +59,14 @@ pub(crate) fn sweep(root: &Root, exclusive: &Guard) -> Result<(), Error> {
         let Some(_claim) = claim(root, &name) else {
             continue;
         };
-        // The fence: what another writer has displaced nobody claims, and it may have to put it back.
-        exclusive.verify()?;
         // A rename whose fsync failed may or may not be on disk. It is before anything is removed,
         // so that nothing is that the disk still calls by a secret's name.
         if !synced {
             fsync(&root.dir).map_err(|e| Error::io("fsync", &root.path, e))?;
             synced = true;
         }
+        // The fence: what another writer has displaced nobody claims, and it may have to put it back.
+        exclusive.verify()?;
         tree::remove_or_leave(root, &name);
     }
     Ok(())

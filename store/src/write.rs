@@ -11,10 +11,10 @@ use crate::{
     error::Error,
     id::Id,
     key::{KeyType, Recipient},
+    key_error::KeyError,
     keyring::Fetch,
     metadata::Metadata,
     secret::{MAX_VALUE_LEN, Secret},
-    source::KeyError,
     stage::Stage,
     store::{Inner, Store},
     sweep,
@@ -209,10 +209,10 @@ impl Store {
         overwrite: Overwrite,
     ) -> Result<Displaced, Error> {
         let published = self.rename(exclusive, stage, id, overwrite)?;
-        let (displaced, settled) = settle(&self.inner.root, &[published]);
-        settled?;
+        let settled = settle(&self.inner.root, exclusive, &[published]);
+        settled.result?;
         tracing::debug!(%id, "committed");
-        Ok(displaced.into_iter().next().unwrap_or_default())
+        Ok(settled.displaced.into_iter().next().unwrap_or_default())
     }
 
     /// Gives a stage that is on disk the secret's name, which is not on disk before it is settled.
@@ -226,16 +226,13 @@ impl Store {
         let Inner {
             root, committer, ..
         } = &*self.inner;
-        // The fence: nothing is committed on a lock that was lost while we slept.
-        exclusive.verify()?;
         committer
-            .publish(root, stage, &id.directory_name(), overwrite)?
+            .publish(root, exclusive, stage, &id.directory_name(), overwrite)?
             .ok_or_else(|| Error::AlreadyExists { id: id.clone() })
     }
 
     fn unpublish(&self, exclusive: &Guard, id: &Id) -> Result<Displaced, Error> {
-        exclusive.verify()?;
-        discard(&self.inner.root, &id.directory_name())?
+        discard(&self.inner.root, exclusive, &id.directory_name())?
             .ok_or_else(|| Error::NotFound { id: id.clone() })
     }
 

@@ -22,6 +22,7 @@ pub mod git_credential;
 pub mod git_server;
 pub mod golden;
 pub mod http;
+pub mod ignored;
 pub mod image;
 pub mod keys;
 pub mod kill;

@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     fs,
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -100,6 +100,18 @@ impl Subject {
     #[must_use]
     pub fn open(&self) -> Store {
         open(&self.store(), &self.identity)
+    }
+
+    /// Does what takes the lock from whoever holds it: there is a new file at its path.
+    ///
+    /// # Panics
+    /// There is no lock file.
+    pub fn take_the_lock(&self) {
+        let lock = self.store().join(".posixage.lock");
+        fs::remove_file(&lock).expect("remove the lock file");
+        let mut another = fs::OpenOptions::new();
+        let another = another.write(true).create_new(true).mode(0o600).open(lock);
+        another.expect("another lock file");
     }
 
     /// `operate` on this store; see there.

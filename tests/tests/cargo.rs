@@ -301,12 +301,34 @@ fn the_page_does_what_it_says_word_for_word() {
     sh("cargo logout").run().succeeds();
     assert_eq!(home.ids(), "");
 
-    let old = format!("[registries.test]\ntoken = \"{TOKEN}\"\n");
-    let old = home
-        .sandbox
-        .file(cargo_home().join("credentials.toml"), old);
+    // That of crates.io is not to be had here either.
+    let crates_io = "cargo login --registry crates-io";
+    assert!(move_old.contains(crates_io));
+    let move_old = move_old.replace(crates_io, "cargo login");
+    let write = |text: &str| {
+        let old = cargo_home().join("credentials.toml");
+        home.sandbox.file(old, text)
+    };
+    let crates_io = format!("[registry]\ntoken = \"{TOKEN}\"\n");
+    let work = "[registries.work]\ntoken = \"another\"\n";
+    // The token of another registry is not sent to this one.
+    let old = write(work);
+    let other = sh(&move_old).run();
+    assert!(!other.status.success(), "{other:?}");
+    assert_eq!(fs::read_to_string(&old).unwrap(), work);
+    // What could not be kept stays where it is.
+    let third = "\n[registries.home]\ntoken = \"third\"\n";
+    let all = format!("{work}{crates_io}{third}");
+    write(&all);
+    let failed = sh(&move_old).env("POSIXAGE_STORE", "/nowhere").run();
+    assert!(!failed.status.success(), "{failed:?}");
+    assert_eq!(fs::read_to_string(&old).unwrap(), all);
+    assert_eq!(home.ids(), "");
     sh(&move_old).run().succeeds();
-    assert!(!old.exists());
+    assert_eq!(
+        fs::read_to_string(&old).unwrap(),
+        format!("{work}[registry]\n{third}")
+    );
     assert_eq!(home.sandbox.get(&home.id()), TOKEN.as_bytes());
     sh("cargo search demo").run().succeeds();
     home.assert_clean();

@@ -150,7 +150,8 @@ fn ci() {
     assert_eq!(who(&sandbox), ["zoe"]);
     assert_nothing_in_the_clear(&sandbox);
 
-    // The person's machine, whose identity is there from before; and a repository.
+    // The person's machine, as it comes; and a repository.
+    let sandbox = Sandbox::new();
     sandbox.file("home/repository/token.txt", "the token\n");
     let git = |args: &str| format!("git -c user.name=zoe -c user.email=zoe@example.com {args}");
     let script = format!(
@@ -159,7 +160,7 @@ fn ci() {
         git("clone -q . ../checkout"),
     );
     shell(&sandbox, &script).run().succeeds();
-    let key = fs::read_to_string(sandbox.home().join("repository/ci.key")).unwrap();
+    let key = fs::read_to_string(sandbox.home().join("ci.key")).unwrap();
     let key = key
         .lines()
         .find(|line| line.starts_with("AGE-SECRET-KEY-1"))

@@ -3,8 +3,11 @@
 use std::{fs, path::PathBuf};
 
 use posixage_tests::{
-    Output, Program, Sandbox, Terminal, git_credential::asks_nobody, git_server::GitServer, keys,
-    page, tools, tree::Snapshot,
+    Output, Program, Sandbox, Terminal,
+    git_credential::{asks_nobody, fill},
+    git_server::GitServer,
+    keys, page, tools,
+    tree::Snapshot,
 };
 
 const FIRST: &str = "canary-of-the-first-password";
@@ -327,4 +330,42 @@ fn the_page_does_what_it_says_word_for_word() {
             "{filled:?}"
         );
     }
+}
+
+/// What `move_old` of the page does to that file; whether it is gone.
+fn moves(sandbox: &Sandbox, old: &str, environment: (&str, &str)) -> bool {
+    let [_, _, _, move_old] = page::blocks("cli/docs/git.md", "sh").try_into().unwrap();
+    let old = sandbox.file("home/.git-credentials", old);
+    // As it is pasted: no option of the shell's ends it at the first failure.
+    let sh = sandbox.client("sh").args(["-c", &move_old]);
+    let moved = sh.env(environment.0, environment.1).run();
+    assert_eq!(moved.status.success(), !old.exists(), "{moved:?}");
+    !old.exists()
+}
+
+#[test]
+fn what_is_moved_is_every_line_and_of_one_host_the_first_goes_first() {
+    let sandbox = Sandbox::new();
+    let old = format!("https://zoe:{FIRST}@h\n\nhttps://former:{SECOND}@h\nhttps://last:p@other");
+    assert!(moves(&sandbox, &old, ("LANG", "C")));
+    for (host, user) in [("h", "zoe"), ("other", "last")] {
+        let filled = fill(&sandbox, &format!("url=https://{host}\n")).unwrap();
+        assert!(filled.contains(&format!("username={user}\n")), "{filled}");
+    }
+    let ids = "git/https/h/former\ngit/https/h/zoe\ngit/https/other/last\n";
+    assert_eq!(sandbox.run(["list"]).succeeds_silently().out(), ids);
+}
+
+#[test]
+fn what_could_not_be_moved_is_not_removed() {
+    let sandbox = Sandbox::new();
+    let old = format!("https://zoe:{FIRST}@h\nhttps://bob:{SECOND}@h\n");
+    let nowhere = sandbox.path().join("nowhere");
+    let nowhere = nowhere.to_str().unwrap();
+    assert!(!moves(&sandbox, &old, ("POSIXAGE_STORE", nowhere)));
+    // The helper is not to be found.
+    let path = std::env::var("PATH").unwrap_or_default();
+    assert!(!moves(&sandbox, &old, ("PATH", &path)));
+    assert!(!moves(&sandbox, &format!("# mine\n{old}"), ("LANG", "C")));
+    assert!(moves(&sandbox, &old, ("LANG", "C")), "the control");
 }

@@ -277,3 +277,22 @@ fn a_credential_that_is_no_password_is_for_a_git_that_knows_what_it_is() {
     reject(&sandbox, &format!("{aware}{bearer}"));
     assert_eq!(ids(&sandbox), "git/https/example.com/zoe\n");
 }
+
+#[test]
+fn a_password_that_works_after_its_time_is_offered_again() {
+    let sandbox = Sandbox::new();
+    let place = "protocol=https\nhost=h\n";
+    let login = format!("{place}username=zoe\npassword=p\n");
+    let refresh = "oauth_refresh_token=refresh\n";
+    store(
+        &sandbox,
+        format!("{login}password_expiry_utc={PAST}\n{refresh}"),
+    );
+    assert!(!get(&sandbox, place).contains("password=p"), "the control");
+    // A server has just taken it, and nobody says that it expires.
+    approve(&sandbox, &login);
+    assert_eq!(
+        get(&sandbox, place),
+        format!("username=zoe\npassword=p\n{refresh}")
+    );
+}

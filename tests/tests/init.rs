@@ -234,3 +234,44 @@ fn a_directory_that_others_can_use_is_refused() {
         assert_eq!(fs::read_dir(&store).unwrap().count(), 0);
     }
 }
+
+#[test]
+fn an_empty_password_variable_is_one_that_is_not_set() {
+    let sandbox = Sandbox::new();
+    let set = sandbox
+        .posixage(["set", "x"])
+        .env("POSIXAGE_PASSWORD", "")
+        .input("value");
+    set.run().succeeds();
+    assert_eq!(sandbox.get("x"), b"value");
+    // Nor does it hide the password that comes after it.
+    let sandbox = Sandbox::new();
+    sandbox.config("password-command = \"echo password\"\n");
+    let posixage = |args: &[&str]| sandbox.posixage(args).env("POSIXAGE_PASSWORD", "");
+    posixage(&["init", "--scrypt-work-factor", "2"])
+        .run()
+        .succeeds();
+    posixage(&["set", "x"]).input("value").run().succeeds();
+    let get = posixage(&["get", "x"]).run();
+    assert_eq!(get.succeeds_silently().out(), "value");
+}
+
+#[test]
+fn no_store_is_made_for_a_password_that_cannot_be_had() {
+    for (toml, password, code) in [
+        ("password-command = \"exit 3\"\n", "", 1),
+        ("password-command = \"echo\"\n", "", 1),
+        ("", " ", 5),
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.config(toml);
+        for args in [&["set", "x"][..], &["init"]] {
+            let posixage = sandbox.posixage(args).env("POSIXAGE_PASSWORD", password);
+            posixage.input("value").run().fails(code).says(["password"]);
+            assert!(
+                !sandbox.store().exists() && !sandbox.identity().exists(),
+                "{toml}"
+            );
+        }
+    }
+}

@@ -174,13 +174,6 @@ fn a_write_clears_away_what_a_write_of_the_same_handle_left() {
     }
 }
 
-/// As whoever takes a lock over from a process that is stopped.
-fn take_the_lock(store: &Path) {
-    let lock = store.join(".posixage.lock");
-    fs::remove_file(&lock).expect("remove the lock file");
-    File::create_new(lock).expect("another lock file");
-}
-
 /// A directory open to others, and a file in it: both are repaired, unless the lock is lost between.
 #[test]
 fn nothing_is_repaired_on_a_lock_that_was_lost() {
@@ -199,7 +192,7 @@ fn nothing_is_repaired_on_a_lock_that_was_lost() {
             let what = Verify::new().with_repair(true);
             store.open().unwrap().verify(what, |finding| {
                 if lose && finding.path == *dir {
-                    take_the_lock(&root);
+                    subject.take_the_lock();
                 }
             })
         };

@@ -60,6 +60,8 @@ fn a_pattern_that_is_none_is_an_error_of_usage() {
     for bad in ["a*", "***", "a//b", "/", "a b", ""] {
         sandbox.run(["list", bad]).fails(2);
     }
+    let output = sandbox.run(["list", "git*"]).fails(2);
+    output.says(["\"git*\"", "whole components"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `posixage lock`
 
-use posixage_tests::Sandbox;
+use posixage_tests::{Program, Sandbox, ignored};
 use rustix::process::Signal;
 
 const HOLD: [&str; 5] = ["--", "sh", "-c", "echo held; cat", "holder"];
@@ -197,5 +197,22 @@ fn a_timeout_is_a_number_with_a_unit() {
         sandbox
             .run(["list", &format!("--lock-timeout={bad}")])
             .fails(2);
+    }
+}
+
+#[test]
+fn signals_that_were_ignored_stay_ignored() {
+    let sandbox = Sandbox::new().initialised();
+    // What nohup does, and a shell to what it starts with `&`.
+    for signals in ["", "HUP", "INT QUIT", "HUP INT QUIT TERM XFSZ"] {
+        let of = |program: Program| {
+            let script = format!("for s in {signals}; do trap '' $s; done; exec \"$@\"");
+            let program = program.args(ignored::LOOK).in_shell(&script);
+            ignored::signals(&program.run().succeeds_silently().out())
+        };
+        let plain = of(sandbox.program("env"));
+        for ours in ["lock", "run"] {
+            assert_eq!(of(sandbox.posixage([ours, "--"])), plain, "{signals}");
+        }
     }
 }

@@ -1,9 +1,12 @@
 //! Claim: whatever a new user does wrong is answered at once with a line that says what is wrong,
 //! the right exit code, and, where there is something to do, what to do.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, chown},
+};
 
-use posixage_tests::{Sandbox, Terminal, golden, tree::Snapshot};
+use posixage_tests::{Sandbox, Terminal, golden, process::ORDINARY_USER, tools, tree::Snapshot};
 
 #[test]
 fn no_store() {
@@ -315,5 +318,76 @@ fn a_configuration_that_is_not_understood_names_the_file() {
     ] {
         fs::write(&own, toml).unwrap();
         sandbox.run(["list"]).fails(7).says([own.to_str().unwrap()]);
+    }
+}
+
+#[test]
+fn a_configuration_that_is_no_file_keeps_nobody_waiting() {
+    let sandbox = Sandbox::new().initialised();
+    let path = sandbox.home().join(".config/posixage/config.toml");
+    let refused = || {
+        for program in [
+            sandbox.posixage(["list"]),
+            sandbox
+                .helper("git-credential-posixage")
+                .arg("get")
+                .input("host=h\n"),
+        ] {
+            let says = [path.to_str().unwrap(), "not a regular file"];
+            program.run().fails(1).says(says);
+        }
+    };
+    let mkfifo = sandbox.program("mkfifo").arg(&path);
+    mkfifo.run().succeeds();
+    refused();
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    refused();
+    fs::remove_dir(&path).unwrap();
+    sandbox.config(&"#".repeat((1 << 20) + 1));
+    sandbox.run(["list"]).fails(1).says(["1 MiB"]);
+}
+
+#[test]
+fn a_configuration_that_others_may_write_is_not_followed() {
+    let sandbox = Sandbox::new().initialised();
+    let ran = sandbox.path().join("ran");
+    sandbox.config(&format!(
+        "password-command = \"echo password; touch {}\"\n",
+        ran.display()
+    ));
+    let path = sandbox.home().join(".config/posixage/config.toml");
+    let store = sandbox.path().join("other");
+    let init = || sandbox.posixage(["init", "--store"]).arg(&store);
+    for mode in [0o620, 0o602, 0o666] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let output = init().run().fails(8).says([path.to_str().unwrap()]);
+        assert!(output.hint().contains("chmod go-w"), "{output:?}");
+        assert!(!ran.exists() && !store.exists());
+        sandbox
+            .run(["list", "--allow-insecure-permissions"])
+            .succeeds();
+    }
+    // Others may read it: nothing in it is secret.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    if tools::is_root() {
+        chown(&path, Some(ORDINARY_USER), None).unwrap();
+        init().run().fails(8).says(["somebody else"]);
+        assert!(!ran.exists() && !store.exists());
+        chown(&path, Some(0), None).unwrap();
+    }
+    init().run().succeeds();
+    assert!(ran.exists(), "the control");
+}
+
+#[test]
+fn a_key_or_a_password_in_a_pipe() {
+    let sandbox = Sandbox::new();
+    for option in ["-i", "--password-file"] {
+        let init = sandbox.posixage(["init", option, "/dev/stdin"]);
+        let output = init.input("key").run().fails(1);
+        let output = output.says(["/dev/stdin is not a regular file"]);
+        assert!(output.hint().contains("pipe"), "{output:?}");
+        assert!(!sandbox.store().exists());
     }
 }

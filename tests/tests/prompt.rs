@@ -361,3 +361,23 @@ fn a_tab_in_a_pasted_value_is_kept_or_refused_but_not_dropped() {
         assert_eq!(sandbox.get("x"), b"left\tright");
     }
 }
+
+/// A shell puts the terminal back when what it runs has stopped, and does not hide it again for `fg`.
+#[test]
+fn a_hidden_prompt_is_not_left_by_ctrl_z_to_be_shown_after_fg() {
+    let sandbox = Sandbox::new().initialised();
+    let before = Snapshot::of(&sandbox.store());
+    let bash = sandbox.client("bash").args(["--norc", "--noprofile", "-i"]);
+    let mut terminal = Terminal::start(bash.env("PS1", "ready> "));
+    terminal.wait_for("ready> ");
+    terminal.types("posixage set x; echo ended $?");
+    terminal.wait_for_hidden("value of x");
+    terminal.presses(b"\x1a");
+    terminal.wait_for("Ctrl-Z");
+    terminal.wait_for("ended 1");
+    terminal.wait_for("ready> ");
+    terminal.types("exit");
+    let end = terminal.wait();
+    assert!(!end.screen.contains("Stopped"), "{end:?}");
+    assert_eq!(Snapshot::of(&sandbox.store()), before);
+}

@@ -78,8 +78,9 @@ fn one_newline_at_the_end_is_dropped_unless_raw() {
         ("value\n", "value"),
         ("value", "value"),
         ("value\n\n", "value\n"),
+        ("value\r\n", "value"),
+        ("value\r", "value\r"),
         ("\n", ""),
-        ("", ""),
         ("a\nb\n", "a\nb"),
         (" value ", " value "),
     ] {
@@ -298,4 +299,20 @@ fn the_hint_can_be_pasted_into_a_shell() {
         .in_shell(&format!(r#""$@" {command}"#));
     paste.run().succeeds();
     assert!(place.join(".posixage.toml").is_file(), "{hint}");
+}
+
+#[test]
+fn nothing_on_standard_input_is_no_value_unless_raw() {
+    let sandbox = Sandbox::new().initialised();
+    sandbox.set("x", "value");
+    let before = Snapshot::of(&sandbox.store());
+    for args in [&["set", "--force", "x"][..], &["set", "new"]] {
+        let set = sandbox.posixage(args).input("").run().fails(1);
+        let set = set.says(["standard input is empty"]);
+        assert!(set.hint().contains("--raw"), "{set:?}");
+        assert_eq!(Snapshot::of(&sandbox.store()), before);
+    }
+    let raw = sandbox.posixage(["set", "--force", "--raw", "x"]).input("");
+    raw.run().succeeds_silently();
+    assert_eq!(sandbox.get("x"), b"");
 }

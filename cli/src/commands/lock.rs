@@ -11,14 +11,14 @@ use rustix::{
     process::{Pid, Signal, kill_process},
 };
 use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM},
+    consts::{SIGHUP, SIGTERM},
     iterator::Signals,
 };
 
 use crate::{
     args::Lock,
     failure::{Failure, reason},
-    keys, password,
+    keys, password, process,
     settings::Settings,
 };
 
@@ -55,7 +55,7 @@ fn spawn(args: &Lock, guard: &Guard) -> Result<Child, Failure> {
     fcntl_setfd(&inherited, FdFlags::empty()).map_err(|e| fails(e.into()))?;
 
     // From here on the terminal's signals are for the child: the lock is held until it has ended.
-    let mut signals = Signals::new([SIGINT, SIGQUIT, SIGTERM, SIGHUP]).map_err(fails)?;
+    let mut signals = Signals::new(process::ending_signals()).map_err(fails)?;
     let mut command = Command::new(&args.command[0]);
     command
         .args(&args.command[1..])

@@ -84,6 +84,10 @@ impl Target {
 
 fn from_stdin(raw: bool) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut value = input::read()?;
+    if !raw && value.is_empty() {
+        // So it looks when what should have written it has failed.
+        return Err(Failure::new("standard input is empty").hint("--raw sets an empty value"));
+    }
     if !raw && value.ends_with(b"\n") {
         value.pop();
         if value.ends_with(b"\r") {

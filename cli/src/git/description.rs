@@ -1,10 +1,14 @@
 //! A credential as Git describes it: lines of `key=value`, ended by an empty one.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use zeroize::Zeroizing;
 
-use crate::{failure::Failure, git::url, input};
+use crate::{
+    failure::Failure,
+    git::{entry, url},
+    input,
+};
 
 /// The longest description in bytes (1 MiB). Git allows lines of 64 KiB.
 const MAX_LEN: usize = 1 << 20;
@@ -169,10 +173,15 @@ impl Description {
         .all(|attribute| self.get(*attribute) == other.get(*attribute))
     }
 
-    /// This, with what `newer` says in place of what it said before.
-    pub(super) fn updated(&self, newer: &Self) -> Self {
+    /// This, with what `newer` says in place of what it said before. An expiry that is over by `now` is
+    /// not kept: the password has been of use after it.
+    pub(super) fn updated(&self, newer: &Self, now: Duration) -> Self {
         let mut updated = newer.clone();
+        let is_over = entry::is_over(self.expiry(), now);
         for (attribute, value) in &self.values {
+            if is_over && *attribute == Attribute::PasswordExpiryUtc {
+                continue;
+            }
             updated
                 .values
                 .entry(*attribute)

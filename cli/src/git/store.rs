@@ -56,7 +56,7 @@ fn renewed(id: &Id, secret: Option<&Secret>, credential: &Description) -> Option
     match secret.and_then(open) {
         // An older Git does not say when a password expires, nor how to renew it.
         Some(before) if before.same_secret(credential) => {
-            let after = before.updated(credential);
+            let after = before.updated(credential, entry::now());
             (!after.same_values(&before)).then_some(after)
         }
         _ => Some(credential.clone()),

@@ -1,0 +1,93 @@
+//! Why a key could not be had.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use posixage_lock::reason;
+
+use crate::error::quoted;
+
+/// Why a key could not be had. Holds nothing secret.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// The file could not be read.
+    #[error("cannot read key file {}: {}", path.display(), reason(source))]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+    /// The file could not be made.
+    #[error("cannot make key file {}: {}", path.display(), reason(source))]
+    Create {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
+    /// Others than the owner may read or write the file.
+    #[error("key file {} is open to others (mode {mode:04o})", path.display())]
+    InsecurePermissions {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The file is a pipe, a directory or a device.
+    #[error("key file {} is not a regular file", path.display())]
+    NotRegular {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is not a key of a kind that can be used; says why.
+    #[error("key file {} {reason}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, without quoting it.
+        reason: String,
+    },
+    /// A passphrase that does not open the file.
+    #[error("wrong passphrase for key file {}", path.display())]
+    WrongPassphrase {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The command that should print a password did not.
+    #[error("password command {program} {reason}")]
+    Command {
+        /// The program, without its arguments.
+        program: String,
+        /// What it did instead.
+        reason: String,
+    },
+    /// A callback could not get the key, and says why: nobody could be asked, or they gave none.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl KeyError {
+    /// A line about what to do, if there is something.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::InsecurePermissions { path, .. } => Some(format!("chmod 600 {}", quoted(path))),
+            Self::NotRegular { .. } => {
+                Some("a pipe such as <(…) will not do: write it to a file, mode 600".into())
+            }
+            _ => None,
+        }
+    }
+
+    pub(crate) fn unusable(path: &Path, reason: impl Into<String>) -> Self {
+        Self::Unusable {
+            path: path.into(),
+            reason: reason.into(),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Claim: a writer that loses its lock, at whichever of its system calls, changes nothing from there
+//! on: what the other wrote who has the lock now is there, and the next write leaves nothing else.
+//!
+//! One call cannot be helped: the look at the lock file itself, behind which a rename follows.
+
+use std::fs::File;
+
+use posixage::Id;
+use posixage_tests::{
+    marked::{self, Mark},
+    operation::Operation,
+    strace,
+    subject::{Subject, next_write, put, read},
+    tools,
+};
+use rustix::fs::{FlockOperation, flock};
+
+/// A file system without `RENAME_EXCHANGE`.
+const NO_EXCHANGE: &str = "inject=renameat2:error=EINVAL";
+
+/// The overtaken writer's, and the other's.
+const MARKS: [Mark; 2] = [12, 13];
+
+/// Where a writer stands, by what strace has written of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moment {
+    /// It has no exclusive lock yet, or none any more, or has not looked whether it is at the path.
+    Free,
+    /// It has just looked at the lock file.
+    Looking,
+    Locked,
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "asks whether somebody has the exclusive lock"
+)]
+fn moment(subject: &Subject, calls: &str) -> Moment {
+    let Ok(lock) = File::open(subject.store().join(".posixage.lock")) else {
+        return Moment::Free;
+    };
+    if flock(&lock, FlockOperation::NonBlockingLockShared).is_ok() {
+        return Moment::Free;
+    }
+    let calls: Vec<&str> = calls.lines().filter(|line| line.contains('(')).collect();
+    let looks = |call: &str| call.contains("stat") && call.contains("\".posixage.lock\"");
+    let locked = calls.iter().rposition(|call| call.starts_with("flock("));
+    match calls.iter().rposition(|call| looks(call)) {
+        Some(look) if look + 1 == calls.len() => Moment::Looking,
+        Some(look) if locked.is_some_and(|locked| locked < look) => Moment::Locked,
+        _ => Moment::Free,
+    }
+}
+
+/// Stops the writer at every call, and has it overtaken at the `nth`; the moments at which it stood.
+fn overtake(operation: Operation, expressions: &[&str], nth: Option<usize>) -> Vec<Moment> {
+    let [mark, other_mark] = MARKS;
+    let subject = Subject::new();
+    let ids: Vec<Id> = match operation {
+        Operation::Many => [subject.id().clone()]
+            .into_iter()
+            .chain(marked::beside(subject.id()))
+            .collect(),
+        _ => vec![subject.id().clone()],
+    };
+    let other = subject.open();
+    for id in &ids {
+        put(&other, id, operation.before(mark));
+    }
+    // A handle that has cleared away, and does not again.
+    next_write(&other).expect("a write");
+    let expressions: Vec<String> = expressions.iter().map(|e| String::from(*e)).collect();
+    let mut moments = Vec::new();
+    let output =
+        strace::stopped_at_each_call(operation.program(&subject, mark), &expressions, |calls| {
+            let moment = moment(&subject, calls);
+            if Some(moments.len()) == nth {
+                subject.take_the_lock();
+                for id in &ids {
+                    put(&other, id, Some(other_mark));
+                }
+            }
+            moments.push(moment);
+        });
+    if let Some(nth) = nth {
+        for id in &ids {
+            let found = read(&subject.open(), id);
+            let context = format!(
+                "{operation:?}, {id}, call {nth} {:?}: {output:?}",
+                moments[nth]
+            );
+            assert_eq!(found, Ok(Some(other_mark)), "{context}");
+        }
+        let survived = subject.survives(&[Some(other_mark)]);
+        assert!(survived.is_ok(), "{operation:?}, call {nth}: {survived:?}");
+    }
+    moments
+}
+
+fn writes_nothing_more(operation: Operation, expressions: &[&str]) {
+    if !tools::may_trace() {
+        return tools::left_out("a writer that is overtaken at each call: it takes root's powers");
+    }
+    let moments = overtake(operation, expressions, None);
+    let locked = moments.iter().enumerate();
+    let locked: Vec<usize> = locked
+        .filter(|(_, moment)| **moment == Moment::Locked)
+        .map(|(nth, _)| nth)
+        .collect();
+    assert!(locked.len() >= 3, "{operation:?}: {moments:?}");
+    for nth in locked {
+        overtake(operation, expressions, Some(nth));
+    }
+}
+
+#[test]
+fn an_overwrite_that_is_overtaken_writes_nothing_more() {
+    writes_nothing_more(Operation::Overwrite, &[]);
+}
+
+#[test]
+fn a_creation_that_is_overtaken_writes_nothing_more() {
+    writes_nothing_more(Operation::Create, &[]);
+}
+
+#[test]
+fn a_removal_that_is_overtaken_removes_nothing_more() {
+    writes_nothing_more(Operation::Delete, &[]);
+}
+
+#[test]
+fn an_update_that_is_overtaken_writes_nothing_more() {
+    writes_nothing_more(Operation::Update, &[]);
+}
+
+#[test]
+fn writing_many_that_is_overtaken_writes_nothing_more_and_takes_nothing_back() {
+    writes_nothing_more(Operation::Many, &[]);
+}
+
+#[test]
+fn an_overwrite_in_two_renames_that_is_overtaken_writes_nothing_more() {
+    writes_nothing_more(Operation::Overwrite, &[NO_EXCHANGE]);
+}
+
+#[test]
+fn writing_many_in_two_renames_each_that_is_overtaken_writes_nothing_more() {
+    writes_nothing_more(Operation::Many, &[NO_EXCHANGE]);
+}
