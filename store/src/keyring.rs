@@ -11,9 +11,10 @@ use crate::{
     error::{Attempt, Error},
     id::Id,
     key::{Identity, KeyType, Recipient},
+    key_error::KeyError,
     root::Root,
     scrypt,
-    source::{KeyError, KeySource},
+    source::KeySource,
 };
 
 /// Whether a key that is not there yet may be fetched, which may mean to ask a person.
