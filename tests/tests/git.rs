@@ -334,10 +334,13 @@ fn the_page_does_what_it_says_word_for_word() {
 
 /// What `move_old` of the page does to that file; whether it is gone.
 fn moves(sandbox: &Sandbox, old: &str, environment: (&str, &str)) -> bool {
-    let [_, _, _, move_old] = page::blocks("cli/docs/git.md", "sh").try_into().unwrap();
+    let blocks = page::blocks("cli/docs/git.md", "sh");
+    let [_, _, _, move_old] = blocks.as_slice() else {
+        panic!("{blocks:?}");
+    };
     let old = sandbox.file("home/.git-credentials", old);
     // As it is pasted: no option of the shell's ends it at the first failure.
-    let sh = sandbox.client("sh").args(["-c", &move_old]);
+    let sh = sandbox.client("sh").args(["-c", move_old]);
     let moved = sh.env(environment.0, environment.1).run();
     assert_eq!(moved.status.success(), !old.exists(), "{moved:?}");
     !old.exists()
