@@ -255,6 +255,31 @@ fn a_logout_while_setup_works_is_not_taken_back() {
 }
 
 #[test]
+fn a_logout_after_a_setup_that_was_killed_is_not_put_back_and_what_the_store_has_is_named() {
+    if !tools::may_trace() {
+        tools::left_out("a kill before a single system call, which takes root to trace");
+        return;
+    }
+    let config =
+        r#"{"auths":{"h":{"auth":"em9lOmNhbmFyeS0x"},"reg2":{"auth":"Ym9iOmNhbmFyeS0y"}}}"#;
+    let kill = ["inject=rename:signal=KILL:when=1".to_owned()];
+    for again in [true, false] {
+        let sandbox = with_config(config).initialised();
+        let (output, _) = strace::tampered(&sandbox, docker(&sandbox, &["setup"]), &kill);
+        assert_eq!(output.signal(), Some(9), "{output:?}");
+        assert!(is_stored(&sandbox, "reg2"));
+        fs::write(sandbox.docker_config(), ZOE).unwrap();
+        if again {
+            let out = setup(&sandbox).out();
+            assert!(out.contains("login       reg2: is in the store"), "{out}");
+        }
+        undo(&sandbox);
+        assert_eq!(sandbox.docker_config_text(), ZOE);
+        assert!(!is_stored(&sandbox, "h"));
+    }
+}
+
+#[test]
 fn a_setup_that_fails_leaves_no_copy_in_the_store() {
     if !tools::may_trace() {
         tools::left_out("a system call that fails, which takes root to trace");

@@ -42,5 +42,8 @@ pub(crate) fn acquire(settings: &Settings) -> Result<Guard, Failure> {
             }
         })
         .acquire(Mode::Exclusive, settings.lock_wait)
-        .map_err(|error| Error::from(error).into())
+        .map_err(|error| {
+            Failure::from(Error::from(error))
+                .hint("another posixage docker setup is at work: wait for it, or end it")
+        })
 }

@@ -29,6 +29,8 @@ pub(crate) struct Plan {
     pub(crate) stays: Vec<(String, String)>,
     /// What can neither be moved nor stay, since docker would read it no longer, and why.
     pub(crate) losses: Vec<(String, String)>,
+    /// What is not in the file, and docker will find in the store.
+    pub(crate) returns: Vec<String>,
     /// The registries that have a helper of their own.
     pub(crate) own_helpers: Vec<(String, String)>,
 }
@@ -70,6 +72,7 @@ impl Plan {
             moves: Vec::new(),
             stays: Vec::new(),
             losses: Vec::new(),
+            returns: Vec::new(),
             own_helpers,
         };
         let auths = config.members(&["auths"]);

@@ -7,7 +7,11 @@ use posixage::{Error, Id, Pattern, Secret, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    docker::config_file::Origin,
+    docker::{
+        config_file::{Client, Origin},
+        json_object::JsonObject,
+        plan::HELPER,
+    },
     entry_id::entry_id,
     failure::{Code, Failure},
     output::to_json,
@@ -17,7 +21,7 @@ use crate::{
 const NAMESPACE: &str = "docker-setup";
 
 /// What `setup` did to one file.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub(crate) origin: Origin,
     /// The text of `credsStore` before, if there was one.
@@ -73,6 +77,24 @@ impl Record {
         ids.filter(|id| *id != own)
             .filter_map(|id| Self::at(store, &id).transpose())
             .collect()
+    }
+
+    /// The names of what was moved, or would have been, by a run that did not come to its end, and is
+    /// not in the file any more: there it was logged out. Where the helper is asked, the store
+    /// tells.
+    pub(crate) fn ended(&self, client: Client, config: &JsonObject) -> Vec<String> {
+        let helper = format!("\"{HELPER}\"");
+        let ended = |(host, moved): (&String, &Moved)| {
+            let asked = match client {
+                Client::Docker => config.get(&["credsStore"]),
+                Client::Containers => config.get(&["credHelpers", host]),
+            };
+            let is_named = [host, &moved.server_url]
+                .iter()
+                .any(|name| config.get(&["auths", name]).is_some());
+            (asked != Some(&helper) && !is_named).then(|| host.clone())
+        };
+        self.moved.iter().filter_map(ended).collect()
     }
 
     /// Whether it names the credential for a server.

@@ -54,6 +54,8 @@ pub(crate) fn run(
     let writer = keys::open_to_write(settings)?;
     helper.probe(&writer)?;
     let reader = keys::open_to_compare(settings)?;
+    // Taking something back asks for no password in the middle.
+    stored::check_keys(&reader)?;
     let _exclusive = exclusive::acquire(settings)?;
     file.sweep()?;
     for _ in 0..ConfigFile::TRIES {
@@ -77,8 +79,12 @@ fn attempt(writer: &Store, reader: &Store, file: &ConfigFile) -> Result<Option<P
         return Ok(Some(plan));
     }
     let before = Record::read(reader, &file.path)?;
+    let mut known = before.clone();
+    if let Some(known) = &mut known {
+        plan.returns = forget_ended(known, reader, file, &config)?;
+    }
     let others = Record::of_others(reader, &file.path)?;
-    let mut record = next_record(before.as_ref(), &config, &plan);
+    let mut record = next_record(known.as_ref(), &config, &plan);
     let mut new = Vec::new();
     for one in &plan.moves {
         let is_there = there.contains(&one.host);
@@ -105,19 +111,31 @@ fn attempt(writer: &Store, reader: &Store, file: &ConfigFile) -> Result<Option<P
     }
     match replaced {
         Ok(true) => return Ok(Some(plan)),
-        Ok(false) => {}
-        // Replaced, and it may be only for now: in the store they must stay.
-        Err(error) if file.read().is_ok_and(|now| now.object == after) => return Err(error),
-        Err(_) => {}
+        // It may have been replaced: then the store is the only place.
+        Err(error) if !file.read().is_ok_and(|now| now == config) => return Err(half_way(error)),
+        _ => {}
     }
-    for credential in &stored {
-        stored::remove_same(reader, credential)?;
+    let take_back = || -> Result<(), Failure> {
+        for credential in &stored {
+            stored::remove_same(reader, credential)?;
+        }
+        match &before {
+            Some(before) => before.write(writer, &file.path),
+            None => Record::remove(writer, &file.path),
+        }
+    };
+    match (replaced, take_back()) {
+        (Err(error), Ok(())) => Err(error),
+        (Err(error), Err(_)) | (Ok(_), Err(error)) => Err(half_way(error)),
+        (Ok(_), Ok(())) => Ok(None),
     }
-    match before {
-        Some(before) => before.write(writer, &file.path)?,
-        None => Record::remove(writer, &file.path)?,
-    }
-    replaced.map(|_| None)
+}
+
+fn half_way(error: Failure) -> Failure {
+    error.hint(
+        "the store has copies of what was to be moved: setup once more goes on, setup --undo \
+         removes them",
+    )
 }
 
 /// Whether there was nothing in the way of any. What was stored is in `stored`, whatever happens.
@@ -167,6 +185,25 @@ fn compare(store: &Store, file: &ConfigFile, plan: &mut Plan) -> Result<BTreeSet
     Ok(same)
 }
 
+/// Forgets what an earlier run, one that was killed, has put into the store and somebody has since
+/// logged out of, in the file. What the store has there may be a later login; so it is only named.
+fn forget_ended(
+    before: &mut Record,
+    store: &Store,
+    file: &ConfigFile,
+    config: &Content,
+) -> Result<Vec<String>, Failure> {
+    let mut returns = Vec::new();
+    for host in before.ended(file.client, &config.object) {
+        if let Some(moved) = before.moved.remove(&host)
+            && stored::read(store, &moved.server_url)?.is_some()
+        {
+            returns.push(host);
+        }
+    }
+    Ok(returns)
+}
+
 /// What is known of earlier runs, as far as it still holds.
 fn next_record(before: Option<&Record>, config: &Content, plan: &Plan) -> Record {
     let mut record = Record {
@@ -196,6 +233,10 @@ fn describe(report: &mut Report, client: Client, plan: &Plan) {
             "would move",
             format_args!("{} ({username})", one.host),
         );
+    }
+    for host in &plan.returns {
+        let why = "is in the store and not in the file; docker logout ends it";
+        report.line("login", format_args!("{host}: {why}"));
     }
     for (host, why) in &plan.stays {
         report.line("stays", format_args!("{host}: {why}"));

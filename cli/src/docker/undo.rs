@@ -49,6 +49,9 @@ pub(crate) fn run(
     let record = Record::read(&store, &file.path)?.ok_or_else(none)?;
     let others = Record::of_others(&store, &file.path)?;
     file.check_writable()?;
+    if !dry_run {
+        stored::check_keys(&store)?;
+    }
     let mut report = Report::new(file, dry_run);
     for _ in 0..ConfigFile::TRIES {
         let config = file.read()?;
@@ -115,10 +118,9 @@ fn restore<'a>(
     credentials: &BTreeMap<String, Credential>,
 ) -> (JsonObject, Vec<&'a String>) {
     let mut object = config.object.clone();
-    // Else a crash came between: what is not in the file was logged out of there.
-    let is_set_up = object.get(&["credsStore"]) == Some(&format!("\"{HELPER}\""))
-        || client == Client::Containers;
-    if client == Client::Docker && is_set_up {
+    let ended = record.ended(client, &object);
+    let is_ours = object.get(&["credsStore"]) == Some(&format!("\"{HELPER}\""));
+    if client == Client::Docker && is_ours {
         match &record.creds_store {
             Some(before) => object.set(&["credsStore"], before),
             None => object.remove(&["credsStore"]),
@@ -129,15 +131,15 @@ fn restore<'a>(
     }
     let mut hosts = Vec::new();
     for (host, moved) in &record.moved {
+        if ended.contains(host) {
+            continue;
+        }
         // Under which name docker looks first, should it have logged in there since.
         let name = match object.get(&["auths", &moved.server_url]) {
             Some(_) => &moved.server_url,
             None => host,
         };
         let path = ["auths", name.as_str()];
-        if !is_set_up && object.get(&path).is_none() {
-            continue;
-        }
         let now = Zeroizing::new(object.get(&path).unwrap_or("{}").to_owned());
         let is_clear = match auths::read(&now) {
             Entry::Clear | Entry::Stuck(auths::REGISTRY_TOKEN) => true,
