@@ -6,7 +6,8 @@ use std::{fs, path::Path};
 use posixage::Id;
 use posixage_tests::{
     Program, Sandbox,
-    docker::{assert_encrypted, docker, get, pair, setup, store, undo, with_config},
+    docker::{assert_encrypted, docker, setup, undo, with_config},
+    docker_helper::{get, pair, store},
     shape, strace, tools,
     tree::Snapshot,
 };
@@ -111,6 +112,31 @@ fn what_two_files_share_stays_until_both_are_undone() {
             undo_podman.run().succeeds();
         } else {
             undo(&sandbox);
+        }
+        assert_eq!(sandbox.docker_config_text(), ZOE);
+        assert_eq!(fs::read_to_string(&podman).unwrap(), ZOE);
+        shape::assert_store(&sandbox.store(), []);
+    }
+}
+
+#[test]
+fn setups_and_undos_of_two_files_at_once_lose_nothing() {
+    let sandbox = with_config(ZOE).initialised();
+    let podman = sandbox.file("auth.json", ZOE);
+    for _ in 0..3 {
+        for args in [&[][..], &["--undo"]] {
+            let of_docker = docker(&sandbox, &[&["setup"], args].concat());
+            let of_podman = auth_file(&sandbox, &podman, args);
+            let running = [&of_docker, &of_podman, &of_docker, &of_podman];
+            for running in running.map(|program| program.clone().start()) {
+                let output = running.wait();
+                // The second undo finds nothing to do.
+                assert!(matches!(output.status.code(), Some(0 | 3)), "{output:?}");
+            }
+            if args.is_empty() {
+                assert_encrypted(&sandbox);
+                assert_eq!(get(&sandbox, "h"), pair("zoe", "canary-1"));
+            }
         }
         assert_eq!(sandbox.docker_config_text(), ZOE);
         assert_eq!(fs::read_to_string(&podman).unwrap(), ZOE);
