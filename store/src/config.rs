@@ -54,11 +54,14 @@ fn default_work_factor() -> u8 {
 }
 
 impl Config {
-    /// Secrets are encrypted to these age and SSH keys, and to no password.
+    /// Secrets are encrypted to these age and SSH keys. A password among them stands for
+    /// [`with_password(true)`](Self::with_password): it is not kept.
     pub fn new(recipients: impl IntoIterator<Item = Recipient>) -> Self {
+        let is_password = |recipient: &Recipient| recipient.key_type() == KeyType::Password;
+        let (passwords, recipients): (Vec<_>, _) = recipients.into_iter().partition(is_password);
         Self {
-            recipients: recipients.into_iter().collect(),
-            password: false,
+            recipients,
+            password: !passwords.is_empty(),
             work_factor: DEFAULT_WORK_FACTOR,
         }
     }
@@ -131,6 +134,10 @@ impl Config {
     /// What [`read`](Self::read) reads.
     pub(crate) fn to_toml(&self) -> Result<String, String> {
         check_work_factor(self.work_factor)?;
+        let mut types = self.recipients.iter().map(Recipient::key_type);
+        if types.any(|key_type| key_type == KeyType::Password) {
+            return Err("cannot name a password as a recipient".into());
+        }
         let file = File {
             format: 1,
             recipients: self.recipients.iter().map(ToString::to_string).collect(),
@@ -153,7 +160,9 @@ pub(crate) fn check_work_factor(work_factor: u8) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::Identity;
+    use crate::{
+        key::Identity, password::Password, secret::Secret, source::KeySource, store::Store,
+    };
 
     #[test]
     fn what_is_written_is_read() {
@@ -165,6 +174,41 @@ mod tests {
         assert_eq!(read.recipients[0].to_string(), recipient.to_string());
         assert!(read.password);
         assert_eq!(read.work_factor, 12);
+    }
+
+    /// As its recipient's text it could not be read again.
+    #[test]
+    fn a_password_among_the_recipients_makes_a_store_with_a_password() {
+        let password = || Password::new("correct horse").unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store");
+        let key = Identity::generate();
+        let mut recipients = KeySource::from(key).recipients().unwrap();
+        recipients.extend(
+            KeySource::<Identity>::from(password())
+                .recipients()
+                .unwrap(),
+        );
+        let config = Config::new(recipients).with_work_factor(1);
+        Store::init(&path, &config).unwrap();
+
+        let store = Store::builder(&path).identity(password()).open().unwrap();
+        let (made, id) = (store.config().unwrap(), "x".parse().unwrap());
+        assert!(made.password);
+        assert_eq!(made.recipients.len(), 1);
+        store.create(&id, &Secret::new("value")).unwrap();
+        assert_eq!(store.get(&id).unwrap().expose(), b"value");
+    }
+
+    #[test]
+    fn a_password_that_is_put_among_the_recipients_is_refused_before_anything_is_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("store");
+        let mut config = Config::new([]);
+        config.recipients.push(Password::new("x").unwrap().into());
+        let refused = Store::init(&path, &config).unwrap_err();
+        assert!(matches!(refused, Error::Config { .. }), "{refused}");
+        assert!(!path.exists());
     }
 
     #[test]

@@ -47,6 +47,11 @@ pub enum Problem {
         /// What is wrong.
         reason: String,
     },
+    /// The system does not let it be read, so that nothing is known about it; says why.
+    Unreadable {
+        /// What the system said.
+        reason: String,
+    },
     /// The store says that every secret has a copy for this type of key, and this one has none.
     NoCopy {
         /// The type.
@@ -84,6 +89,7 @@ impl Problem {
             Self::Owner { .. } => "owner",
             Self::Empty => "empty",
             Self::Damaged { .. } => "damaged",
+            Self::Unreadable { .. } => "unreadable",
             Self::NoCopy { .. } => "no-copy",
             Self::Recipients { .. } => "recipients",
             Self::NotOpened { .. } => "not-opened",
@@ -102,6 +108,7 @@ impl fmt::Display for Problem {
             Self::Owner { owner } => write!(f, "belongs to user {owner}"),
             Self::Empty => f.write_str("is an empty directory"),
             Self::Damaged { reason } | Self::Recipients { reason } => f.write_str(reason),
+            Self::Unreadable { reason } => write!(f, "cannot be read: {reason}"),
             Self::NoCopy { key_type } => {
                 write!(
                     f,

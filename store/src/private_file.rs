@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use rustix::fs::OFlags;
+use rustix::{fs::OFlags, io::Errno};
 use zeroize::Zeroizing;
 
 use crate::{interruptible::try_flock, key_error::KeyError};
@@ -69,7 +69,7 @@ pub(crate) fn create(path: &Path, content: impl FnOnce() -> Zeroizing<String>) -
     sweep(dir);
     if path.try_exists()? {
         // Whoever made it may have died before it was on disk, and secrets will depend on it now.
-        return sync_dir(dir).map(|()| false);
+        return sync_found(dir).map(|()| false);
     }
     let content = content();
     for _ in 0..TRIES {
@@ -148,7 +148,7 @@ pub(crate) fn parent(path: &Path) -> &Path {
 pub(crate) fn create_dirs(path: &Path) -> io::Result<()> {
     let above = parent(path);
     if path.is_dir() {
-        return sync_dir(above);
+        return sync_found(above);
     }
     create_dirs(above)?;
     match DirBuilder::new().mode(0o700).create(path) {
@@ -169,5 +169,29 @@ pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
         Ok(dir) => dir.sync_all(),
         Err(e) if e.kind() == ErrorKind::PermissionDenied => Ok(()),
         Err(e) => Err(e),
+    }
+}
+
+/// The same for what was there already. A file system that knows no fsync of a directory, or is
+/// read-only, has nothing that could be lost.
+fn sync_found(path: &Path) -> io::Result<()> {
+    match sync_dir(path) {
+        Err(e) if matches!(Errno::from_io_error(&e), Some(Errno::INVAL | Errno::ROFS)) => Ok(()),
+        synced => synced,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// proc has none, as the read-only squashfs, erofs and iso9660.
+    #[test]
+    fn what_is_there_already_is_found_where_a_directory_has_no_fsync() {
+        let dir = File::open("/proc/self").unwrap();
+        assert_eq!(dir.sync_all().unwrap_err().kind(), ErrorKind::InvalidInput);
+        let content = || panic!("there is one");
+        assert!(!create(Path::new("/proc/self/status"), content).unwrap());
+        create_dirs(Path::new("/proc/self/fd")).unwrap();
     }
 }

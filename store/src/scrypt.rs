@@ -13,8 +13,18 @@ pub const MAX_WORK_FACTOR: u8 = 22;
 /// work factor 18. Beyond it they take turns; a work factor that needs more has it all to itself.
 const MAX_MEMORY: u64 = 512 << 20;
 
-static IN_USE: Mutex<u64> = Mutex::new(0);
-static GIVEN_BACK: Condvar = Condvar::new();
+static MEMORY: Memory = Memory::new();
+
+/// What the derivations of a process take.
+struct Memory {
+    in_use: Mutex<InUse>,
+    given_back: Condvar,
+}
+
+struct InUse {
+    pid: u32,
+    bytes: u64,
+}
 
 /// How much one derivation takes, in bytes: 128 × r × N with r = 8, and N as far as it is allowed.
 fn memory(work_factor: u8) -> u64 {
@@ -29,32 +39,57 @@ pub(crate) fn at_once(work_factor: u8) -> usize {
 }
 
 /// The memory of one derivation, until it is dropped.
-pub(crate) struct Share(u64);
+pub(crate) struct Share {
+    memory: &'static Memory,
+    bytes: u64,
+}
 
 impl Share {
     /// Waits until there is as much as this work factor takes.
     pub(crate) fn wait_for(work_factor: u8) -> Self {
+        MEMORY.wait_for(work_factor)
+    }
+}
+
+impl Memory {
+    const fn new() -> Self {
+        Self {
+            in_use: Mutex::new(InUse { pid: 0, bytes: 0 }),
+            given_back: Condvar::new(),
+        }
+    }
+
+    fn wait_for(&'static self, work_factor: u8) -> Share {
         let bytes = memory(work_factor);
-        let mut in_use = lock();
-        while *in_use > 0 && *in_use + bytes > MAX_MEMORY {
-            in_use = GIVEN_BACK
+        let mut in_use = self.lock();
+        let pid = std::process::id();
+        if in_use.pid != pid {
+            // A fork inherits what is taken, and none of the threads that would give it back.
+            *in_use = InUse { pid, bytes: 0 };
+        }
+        while in_use.bytes > 0 && in_use.bytes + bytes > MAX_MEMORY {
+            in_use = self
+                .given_back
                 .wait(in_use)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        *in_use += bytes;
-        Self(bytes)
+        in_use.bytes += bytes;
+        Share {
+            memory: self,
+            bytes,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, InUse> {
+        self.in_use.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        *lock() -= self.0;
-        GIVEN_BACK.notify_all();
+        self.memory.lock().bytes -= self.bytes;
+        self.memory.given_back.notify_all();
     }
-}
-
-fn lock() -> MutexGuard<'static, u64> {
-    IN_USE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Decrypts with a password.
@@ -99,18 +134,32 @@ mod tests {
                 let (now, most) = (&now, &most);
                 scope.spawn(move || {
                     let share = Share::wait_for([1, 17, 18, 18, 19, MAX_WORK_FACTOR][n % 6]);
-                    let taken = now.fetch_add(share.0, Ordering::SeqCst) + share.0;
-                    if share.0 <= MAX_MEMORY {
+                    let taken = now.fetch_add(share.bytes, Ordering::SeqCst) + share.bytes;
+                    if share.bytes <= MAX_MEMORY {
                         most.fetch_max(taken, Ordering::SeqCst);
                     } else {
-                        assert_eq!(taken, share.0, "something beside what needs it all");
+                        assert_eq!(taken, share.bytes, "something beside what needs it all");
                     }
                     thread::yield_now();
-                    now.fetch_sub(share.0, Ordering::SeqCst);
+                    now.fetch_sub(share.bytes, Ordering::SeqCst);
                 });
             }
         });
         let most = most.into_inner();
         assert!((256 << 20..=MAX_MEMORY).contains(&most), "{most}");
+    }
+
+    #[test]
+    fn what_was_taken_before_a_fork_is_nobodys_after_it() {
+        static INHERITED: Memory = Memory::new();
+        *INHERITED.lock() = InUse {
+            pid: std::process::id() + 1,
+            bytes: MAX_MEMORY,
+        };
+        // Would wait for ever.
+        let share = INHERITED.wait_for(18);
+        assert_eq!(INHERITED.lock().bytes, share.bytes);
+        drop(share);
+        assert_eq!(INHERITED.lock().bytes, 0);
     }
 }

@@ -62,12 +62,13 @@ impl Store {
     /// Checks the store: names, types, modes, owners, metadata, age headers, recipients as far as the
     /// headers tell, what interrupted writes left; with [`Verify::decrypt`] the values too.
     ///
-    /// Calls `found` for each finding, in no promised order. Open the store with
-    /// [`allow_insecure_permissions`](crate::Builder::allow_insecure_permissions), or it is refused
-    /// before it can be checked. Takes the lock for one secret at a time.
+    /// Calls `found` for each finding, in no promised order, and not while it holds the lock. Open the
+    /// store with [`allow_insecure_permissions`](crate::Builder::allow_insecure_permissions), or it is
+    /// refused before it can be checked. Takes the lock for one secret at a time.
     ///
     /// # Errors
-    /// Those of the lock and of listing the directory; what is wrong in it is a finding.
+    /// Those of the lock and of the root's own files; what is wrong with a secret is a finding.
+    /// What was found before is told all the same.
     pub fn verify(&self, what: Verify, mut found: impl FnMut(Finding)) -> Result<(), Error> {
         if what.repair {
             self.inner.root.check_writable()?;
@@ -76,18 +77,18 @@ impl Store {
             store: self,
             repair: what.repair,
             guard: None,
-            found: &mut found,
+            findings: Vec::new(),
         };
-        check.lock()?;
-        check.root()?;
-        check.unlock();
+        let checked = check.locked(Check::root);
+        check.findings.drain(..).for_each(&mut found);
+        checked?;
         for id in self.all_ids()? {
-            check.lock()?;
-            let sealed = check.secret(&id)?;
-            check.unlock();
-            if let (true, Some(sealed)) = (what.decrypt, sealed) {
-                check.values(&id, &sealed);
+            let sealed = check.locked(|check| check.secret(&id));
+            if let (true, Ok(Some(sealed))) = (what.decrypt, &sealed) {
+                check.values(&id, sealed);
             }
+            check.findings.drain(..).for_each(&mut found);
+            sealed?;
         }
         Ok(())
     }
@@ -97,21 +98,21 @@ struct Check<'a> {
     store: &'a Store,
     repair: bool,
     guard: Option<Guard>,
-    found: &'a mut dyn FnMut(Finding),
+    /// What is to be told when the lock is not held: whoever is told may want it, or take his time.
+    findings: Vec<Finding>,
 }
 
 impl Check<'_> {
-    fn lock(&mut self) -> Result<(), Error> {
+    /// Looks under the lock.
+    fn locked<T>(&mut self, look: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
         let mode = match self.repair {
             true => LockMode::Exclusive,
             false => LockMode::Shared,
         };
         self.guard = Some(self.store.acquire(mode)?);
-        Ok(())
-    }
-
-    fn unlock(&mut self) {
+        let seen = look(self);
         self.guard = None;
+        seen
     }
 
     /// Whether to repair what is found now. Asks the fence: nothing is changed on a lost lock.
@@ -123,7 +124,7 @@ impl Check<'_> {
     }
 
     fn report(&mut self, path: PathBuf, id: Option<&Id>, problem: Problem, repaired: bool) {
-        (self.found)(Finding {
+        self.findings.push(Finding {
             path,
             id: id.cloned(),
             problem,
@@ -190,7 +191,22 @@ impl Check<'_> {
     }
 
     /// A secret's directory and files. What could be read of them, if that is enough to decrypt.
+    ///
+    /// What cannot be read is found: on a bad disk, say, the others are to be checked all the more.
     fn secret(&mut self, id: &Id) -> Result<Option<Sealed>, Error> {
+        match self.look_at(id) {
+            Err(Error::Io { path, source, .. }) => {
+                let reason = posixage_lock::reason(&source).to_string();
+                self.report(path, Some(id), Problem::Unreadable { reason }, false);
+                Ok(None)
+            }
+            // Its mode is found already.
+            Err(Error::InsecurePermissions { .. }) => Ok(None),
+            looked => looked,
+        }
+    }
+
+    fn look_at(&mut self, id: &Id) -> Result<Option<Sealed>, Error> {
         let root = &self.store.inner.root;
         let name = id.directory_name();
         let path = root.path_of(&name);

@@ -358,9 +358,18 @@ fn is_explained(subject: &Subject, output: &Output, call: &str, error: &str) -> 
     let path = subject.sandbox().path().to_string_lossy();
     let named = err.contains(&*path) || err.contains("standard ");
     let step = err.contains("cannot ");
-    match named && step && output.status.code() == Some(1) {
+    // To a check what cannot be read is one more thing that is wrong.
+    let found = |line: &str| line.contains(&*path) && line.contains(": cannot be read: ");
+    let out = output.out();
+    let is_found = err.is_empty() && !out.is_empty() && out.lines().all(found);
+    let explained = match output.status.code() {
+        Some(1) => named && step,
+        Some(7) => is_found,
+        _ => false,
+    };
+    match explained {
         true => Ok(()),
-        false => Err(format!("{}: {err}", output.status)),
+        false => Err(format!("{}: {out}{err}", output.status)),
     }
 }
 

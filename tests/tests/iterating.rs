@@ -2,7 +2,7 @@
 //! removed in the meantime.
 
 use posixage::{
-    Config, Entry, Error, Id, Identity, Secret, Store,
+    Config, Entry, Error, Finding, Id, Identity, Secret, Store, Verify,
     lock::{Mode, Wait},
 };
 
@@ -108,6 +108,29 @@ fn filter_waits_once_for_somebody_who_keeps_the_lock() {
     let long = waits.iter().filter(|waited| !waited.is_zero()).count();
     assert_eq!(long, 1, "one waited, the others did not");
     drop(held);
+}
+
+#[test]
+fn a_check_tells_what_it_found_when_it_has_let_the_lock_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir);
+    let stray = store.path().join("stray");
+    std::fs::write(&stray, "").unwrap();
+    for n in 0..3 {
+        let directory = store.path().join(id(n).directory_name());
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(directory, mode).unwrap();
+    }
+    for what in [Verify::new(), Verify::new().with_repair(true)] {
+        let mut found = 0;
+        let tell = |finding| {
+            found += 1;
+            drop(store.lock(Mode::Exclusive).expect("nobody holds the lock"));
+            drop::<Finding>(finding);
+        };
+        store.verify(what, tell).unwrap();
+        assert_eq!(found, 4);
+    }
 }
 
 #[test]
