@@ -6,7 +6,8 @@ use std::{fs, path::Path};
 use posixage::Id;
 use posixage_tests::{
     Program, Sandbox,
-    docker::{assert_encrypted, docker, get, pair, setup, store, undo, with_config},
+    docker::{assert_encrypted, docker, setup, undo, with_config},
+    docker_helper::{get, pair, store},
     shape, strace, tools,
     tree::Snapshot,
 };
@@ -83,7 +84,7 @@ fn dockers_login_and_podmans_at_one_registry_do_not_overwrite_each_other() {
 
 #[test]
 fn a_login_that_is_in_the_store_is_not_overwritten_by_an_older_one_in_the_file() {
-    let sandbox = with_config(ZOE);
+    let sandbox = with_config(ZOE).initialised();
     store(&sandbox, "h", "zoe", "newer");
     docker(&sandbox, &["setup"]).run().fails(4);
     assert_eq!(get(&sandbox, "h"), pair("zoe", "newer"));
@@ -111,6 +112,31 @@ fn what_two_files_share_stays_until_both_are_undone() {
             undo_podman.run().succeeds();
         } else {
             undo(&sandbox);
+        }
+        assert_eq!(sandbox.docker_config_text(), ZOE);
+        assert_eq!(fs::read_to_string(&podman).unwrap(), ZOE);
+        shape::assert_store(&sandbox.store(), []);
+    }
+}
+
+#[test]
+fn setups_and_undos_of_two_files_at_once_lose_nothing() {
+    let sandbox = with_config(ZOE).initialised();
+    let podman = sandbox.file("auth.json", ZOE);
+    for _ in 0..3 {
+        for args in [&[][..], &["--undo"]] {
+            let of_docker = docker(&sandbox, &[&["setup"], args].concat());
+            let of_podman = auth_file(&sandbox, &podman, args);
+            let running = [&of_docker, &of_podman, &of_docker, &of_podman];
+            for running in running.map(|program| program.clone().start()) {
+                let output = running.wait();
+                // The second undo finds nothing to do.
+                assert!(matches!(output.status.code(), Some(0 | 3)), "{output:?}");
+            }
+            if args.is_empty() {
+                assert_encrypted(&sandbox);
+                assert_eq!(get(&sandbox, "h"), pair("zoe", "canary-1"));
+            }
         }
         assert_eq!(sandbox.docker_config_text(), ZOE);
         assert_eq!(fs::read_to_string(&podman).unwrap(), ZOE);
@@ -294,6 +320,44 @@ fn a_setup_that_fails_leaves_no_copy_in_the_store() {
     setup(&sandbox);
     undo(&sandbox);
     shape::assert_store(&sandbox.store(), []);
+}
+
+#[test]
+fn whatever_call_fails_loses_no_credential_and_a_second_run_ends_the_work() {
+    if !tools::may_trace() {
+        tools::left_out("system calls that fail, which takes root to trace");
+        return;
+    }
+    let mut failures = 0;
+    for args in [&["setup"][..], &["setup", "--undo"]] {
+        for call in ["fsync", "rename", "renameat2", "unlink", "unlinkat"] {
+            for nth in 1.. {
+                let sandbox = with_config(ZOE).initialised();
+                if args.len() > 1 {
+                    setup(&sandbox);
+                }
+                let inject = [format!("inject={call}:error=EIO:when={nth}")];
+                let (output, trace) = strace::tampered(&sandbox, docker(&sandbox, args), &inject);
+                let is_plain = sandbox.docker_config_text() == ZOE;
+                let is_kept = get(&sandbox, "h") == pair("zoe", "canary-1");
+                assert!(is_plain || is_kept, "{call} {nth}: {output:?}");
+                if !trace.contains(strace::INJECTED) {
+                    break;
+                }
+                failures += 1;
+                if args.len() == 1 {
+                    setup(&sandbox);
+                    assert_encrypted(&sandbox);
+                    assert_eq!(get(&sandbox, "h"), pair("zoe", "canary-1"));
+                }
+                let undo = docker(&sandbox, &["setup", "--undo"]).run();
+                assert!(matches!(undo.status.code(), Some(0 | 3)), "{undo:?}");
+                assert_eq!(sandbox.docker_config_text(), ZOE, "{call} {nth}");
+                assert_eq!(sandbox.run(["list"]).succeeds_silently().out(), "");
+            }
+        }
+    }
+    assert!(failures > 20, "{failures}");
 }
 
 #[test]
