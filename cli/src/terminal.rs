@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io::{self, Read, Write},
     sync::{
-        OnceLock,
+        Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -12,7 +12,7 @@ use std::{
 use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
 };
-use signal_hook::{iterator::Signals, low_level::emulate_default_handler};
+use signal_hook::{consts::SIGCONT, iterator::Signals, low_level::emulate_default_handler};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -129,19 +129,29 @@ impl<'a> Hidden<'a> {
         hidden.special_codes[SpecialCodeIndex::VTIME] = 0;
         // No Ctrl-Z: the shell would put its own modes back, and `fg` would show what is typed.
         hidden.special_codes[SpecialCodeIndex::VSUSP] = NO_KEY;
+        let mut modes = hidden_modes();
         tcsetattr(tty, OptionalActions::Now, &hidden)?;
+        *modes = Some(hidden);
         Ok(Self { tty, before })
     }
 }
 
 impl Drop for Hidden<'_> {
     fn drop(&mut self) {
+        let mut modes = hidden_modes();
+        *modes = None;
         let _ = tcsetattr(self.tty, OptionalActions::Now, &self.before);
     }
 }
 
+/// The modes of a prompt while it waits for an answer.
+fn hidden_modes() -> MutexGuard<'static, Option<Termios>> {
+    static MODES: Mutex<Option<Termios>> = Mutex::new(None);
+    MODES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// From now on puts the terminal back as it is before a signal ends the process, which would leave
-/// it without echo otherwise.
+/// it without echo otherwise; and hides again what a shell has shown while the process was stopped.
 fn restore_on_signal(tty: &File) -> io::Result<()> {
     static INSTALLED: OnceLock<()> = OnceLock::new();
     if INSTALLED.get().is_some() {
@@ -150,8 +160,15 @@ fn restore_on_signal(tty: &File) -> io::Result<()> {
     let before = tcgetattr(tty)?;
     let tty = tty.try_clone()?;
     let mut signals = Signals::new(process::ending_signals())?;
+    signals.add_signal(SIGCONT)?;
     std::thread::spawn(move || {
         for signal in signals.forever() {
+            if signal == SIGCONT {
+                if let Some(hidden) = &*hidden_modes() {
+                    let _ = tcsetattr(&tty, OptionalActions::Now, hidden);
+                }
+                continue;
+            }
             // What was typed and not read yet is not for the shell to show.
             let _ = tcsetattr(&tty, OptionalActions::Flush, &before);
             let _ = (&tty).write_all(b"\n");

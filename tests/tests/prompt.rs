@@ -381,3 +381,33 @@ fn a_hidden_prompt_is_not_left_by_ctrl_z_to_be_shown_after_fg() {
     assert!(!end.screen.contains("Stopped"), "{end:?}");
     assert_eq!(Snapshot::of(&sandbox.store()), before);
 }
+
+#[test]
+fn a_hidden_prompt_that_was_stopped_from_outside_is_hidden_when_it_goes_on() {
+    let sandbox = Sandbox::new().initialised();
+    let bash = sandbox.client("bash").args(["--norc", "--noprofile", "-i"]);
+    let mut terminal = Terminal::start(bash.env("PS1", "ready> "));
+    terminal.wait_for("ready> ");
+    let pid = sandbox.path().join("pid");
+    let script = format!(
+        "echo $$ >{}; exec posixage set x # a comment",
+        pid.display()
+    );
+    terminal.types(&format!("sh -c '{script}'"));
+    terminal.wait_for_hidden("value of x");
+    let pid = fs::read_to_string(pid).unwrap().trim().parse().unwrap();
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::STOP).unwrap();
+    terminal.wait_for("Stopped");
+    terminal.wait_for("ready> ");
+    terminal.types("fg");
+    // The shell's, before it lets the process go on.
+    terminal.wait_for("a comment");
+    terminal.wait_for_hidden("'");
+    terminal.types("canary");
+    terminal.answers("again", "canary");
+    terminal.wait_for("ready> ");
+    terminal.types("exit");
+    let end = terminal.wait();
+    assert!(!end.screen.contains("canary"), "{end:?}");
+    assert_eq!(sandbox.get("x"), b"canary");
+}
