@@ -3,6 +3,7 @@
 mod auths;
 pub(crate) mod config_file;
 mod credential;
+mod exclusive;
 pub(crate) mod helper;
 mod installed;
 mod json_object;
@@ -11,4 +12,5 @@ mod record;
 mod report;
 pub(crate) mod setup;
 pub(crate) mod status;
+mod stored;
 pub(crate) mod undo;

@@ -17,6 +17,15 @@ const TOKEN: &str = "<token>";
 /// The members that a helper takes over.
 const SECRET: [&str; 4] = ["auth", "username", "password", "identitytoken"];
 
+/// All that a client looks for in an entry.
+pub(crate) const NAMES: [&str; 5] = [
+    "auth",
+    "username",
+    "password",
+    "identitytoken",
+    "registrytoken",
+];
+
 /// What is in an entry.
 pub(crate) enum Entry {
     /// Nothing secret.
@@ -138,7 +147,9 @@ pub(crate) fn restore(template: &str, now: &str, credential: &Credential) -> Zer
 }
 
 fn decode(auth: &str) -> Option<(Zeroizing<String>, Zeroizing<String>)> {
-    let bytes = Zeroizing::new(BASE64_STANDARD.decode(auth).ok()?);
+    // In lines it is as good: docker's decoder passes over their ends.
+    let auth = Zeroizing::new(auth.replace(['\r', '\n'], ""));
+    let bytes = Zeroizing::new(BASE64_STANDARD.decode(&*auth).ok()?);
     let (username, password) = std::str::from_utf8(&bytes).ok()?.split_once(':')?;
     // As docker reads it.
     let password = password.trim_matches('\0');
@@ -251,6 +262,7 @@ mod tests {
             "1",
             r#"{"auth":1}"#,
             r#"{"auth":"canary!"}"#,
+            r#"{"auth":"em9lOmNh\u0000bmFyeQ=="}"#,
             r#"{"auth":"em9l"}"#,
             r#"{"auth":"em9lOmNhbmFyeQ==","identitytoken":"t"}"#,
             r#"{"registrytoken":"t"}"#,

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::{
-    docker::json_object::JsonObject,
+    docker::{auths, json_object::JsonObject},
     failure::{Code, Failure, reason},
 };
 
@@ -117,6 +117,11 @@ impl ConfigFile {
             })?,
             _ => JsonObject::empty(),
         };
+        check(&object).map_err(|what| {
+            Failure::new(format_args!("{} {what}", self.path.display()))
+                .code(Code::Damaged)
+                .hint("mend it; docker logout and docker login write it anew")
+        })?;
         Ok(Content { origin, object })
     }
 
@@ -251,9 +256,49 @@ impl ConfigFile {
     }
 
     fn temporary(&self) -> PathBuf {
+        let name = format!("{}{}", self.temporary_prefix(), std::process::id());
+        self.directory().join(name)
+    }
+
+    fn temporary_prefix(&self) -> String {
         let name = self.target.file_name().unwrap_or_default().display();
-        let temporary = format!(".{name}.posixage.{}", std::process::id());
-        self.directory().join(temporary)
+        format!(".{name}.posixage.")
+    }
+
+    /// What runs that were killed have left, perhaps with passwords in it; and, if one is at work,
+    /// its file.
+    pub(crate) fn leftovers(&self) -> Result<Vec<PathBuf>, Failure> {
+        let prefix = self.temporary_prefix();
+        let is_ours = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+            name.strip_prefix(prefix.as_bytes())
+                .is_some_and(|pid| !pid.is_empty() && pid.iter().all(u8::is_ascii_digit))
+        };
+        let entries = match fs::read_dir(self.directory()) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(|e| self.fails("look beside", &e))?,
+        };
+        let mut paths = entries
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<io::Result<Vec<_>>>()
+            .map_err(|e| self.fails("look beside", &e))?;
+        paths.retain(is_ours);
+        paths.sort();
+        Ok(paths)
+    }
+
+    /// Removes [leftovers](Self::leftovers); while it may, nobody else is at work.
+    pub(crate) fn sweep(&self) -> Result<(), Failure> {
+        for path in self.leftovers()? {
+            match fs::remove_file(&path) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                    let (path, why) = (path.display(), reason(&e));
+                    return Err(Failure::new(format_args!("cannot remove {path}: {why}")));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn directory(&self) -> &Path {
@@ -270,6 +315,47 @@ impl ConfigFile {
         let path = self.path.display();
         Failure::new(format_args!("cannot {what} {path}: {}", reason(error)))
     }
+}
+
+/// Finds what its clients would read in another way than [`JsonObject`] does: they go by the last one
+/// of two names that are the same, and do not tell capitals from small letters.
+fn check(config: &JsonObject) -> Result<(), String> {
+    const OBJECTS: [&str; 2] = ["auths", "credHelpers"];
+    check_names(config, &[], &["auths", "credsStore", "credHelpers"])?;
+    for name in OBJECTS {
+        let value = config.get(&[name]).unwrap_or("null");
+        if value != "null" && !value.starts_with('{') {
+            return Err(format!("is not valid: {name} is no object"));
+        }
+        if value != "null" {
+            check_names(config, &[name], &[])?;
+        }
+    }
+    for (host, entry) in config.members(&["auths"]) {
+        if entry.starts_with('{') {
+            check_names(config, &["auths", &host], &auths::NAMES)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_names(config: &JsonObject, path: &[&str], known: &[&str]) -> Result<(), String> {
+    let place = match path {
+        [] => String::new(),
+        path => format!(" in {}", path.join(", ")),
+    };
+    let members = config
+        .try_members(path)
+        .map_err(|_| format!("has a name twice{place}"))?;
+    for (name, _) in members {
+        // The two letters beyond ASCII that are small letters of it in another case.
+        let folded = name.replace('\u{17f}', "s").replace('\u{212a}', "k");
+        let is_known = |known: &&&str| folded.eq_ignore_ascii_case(known) && name != **known;
+        if let Some(known) = known.iter().find(is_known) {
+            return Err(format!("has {name:?} for {known:?}{place}"));
+        }
+    }
+    Ok(())
 }
 
 /// The end of a chain of links; a link that leads nowhere is a file that can be made there.

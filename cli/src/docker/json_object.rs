@@ -46,12 +46,22 @@ impl JsonObject {
 
     /// Names and values of the object that `path` leads to; of anything else, none.
     pub(crate) fn members(&self, path: &[&str]) -> Vec<(String, &str)> {
+        self.try_members(path).unwrap_or_default()
+    }
+
+    /// The same.
+    ///
+    /// # Errors
+    /// It is no object, or has a name twice.
+    pub(crate) fn try_members(
+        &self,
+        path: &[&str],
+    ) -> Result<Vec<(String, &str)>, serde_json::Error> {
         let Some(object) = self.get(path) else {
-            return Vec::new();
+            return Ok(Vec::new());
         };
-        let members = members(object).unwrap_or_default();
         let pair = |member: Member| (member.name, &object[member.value]);
-        members.into_iter().map(pair).collect()
+        Ok(members(object)?.into_iter().map(pair).collect())
     }
 
     /// Sets a member to a JSON text; a new one comes last, spaced as the first one is. Does nothing

@@ -21,10 +21,16 @@ pub(crate) struct Plan {
     client: Client,
     /// The text of `credsStore`, if it is set.
     pub(crate) creds_store: Option<String>,
+    /// What it says; empty if it is not set.
+    pub(crate) store_name: String,
     /// The credentials in plaintext that can be moved.
     pub(crate) moves: Vec<Move>,
     /// What is secret and stays in the file, and why.
     pub(crate) stays: Vec<(String, String)>,
+    /// What can neither be moved nor stay, since docker would read it no longer, and why.
+    pub(crate) losses: Vec<(String, String)>,
+    /// What is not in the file, and docker will find in the store.
+    pub(crate) returns: Vec<String>,
     /// The registries that have a helper of their own.
     pub(crate) own_helpers: Vec<(String, String)>,
 }
@@ -38,45 +44,50 @@ pub(crate) struct Move {
     pub(crate) plaintext: Plaintext,
     /// Whether a client asks our helper for it already, so that what is in the file is out of use.
     pub(crate) is_ours: bool,
+    /// Whether docker reads it in the file, and would not any more with our helper.
+    pub(crate) is_read: bool,
 }
 
 impl Plan {
     pub(crate) fn of(file: &ConfigFile, config: &Content) -> Result<Self, Failure> {
         let config = &config.object;
-        let invalid = |name: &str, what: &str| {
+        let not_text = |name: &str| {
             let path = file.path.display();
-            Failure::new(format_args!("{path} is not valid: {name} is no {what}"))
-                .code(Code::Damaged)
+            Failure::new(format_args!("{path} is not valid: {name} is no text")).code(Code::Damaged)
         };
-        for name in ["auths", "credHelpers"] {
-            let value = config.get(&[name]).unwrap_or("null");
-            if value != "null" && !value.starts_with('{') {
-                return Err(invalid(name, "object"));
-            }
-        }
         let text = |json: &str| serde_json::from_str::<Option<String>>(json);
         let creds_store = config.get(&["credsStore"]);
         let store_name = text(creds_store.unwrap_or("null"))
-            .map_err(|_| invalid("credsStore", "text"))?
+            .map_err(|_| not_text("credsStore"))?
             .unwrap_or_default();
         let mut own_helpers = Vec::new();
         for (host, helper) in config.members(&["credHelpers"]) {
-            let helper = text(helper).map_err(|_| invalid(&host, "text"))?;
+            let helper = text(helper).map_err(|_| not_text(&host))?;
             own_helpers.push((host, helper.unwrap_or_default()));
         }
         let mut plan = Self {
             client: file.client,
             creds_store: creds_store.map(str::to_owned),
+            store_name,
             moves: Vec::new(),
             stays: Vec::new(),
+            losses: Vec::new(),
+            returns: Vec::new(),
             own_helpers,
         };
         let auths = config.members(&["auths"]);
         let is_a_name = |name: &str| auths.iter().any(|(host, _)| host == name);
         for (host, entry) in &auths {
-            let own = plan.own_helpers.iter().find(|(name, _)| name == host);
+            let converted = hostname(host);
+            let own = plan.own_helpers.iter().find(|(name, _)| name == converted);
+            let is_read =
+                plan.client == Client::Docker && plan.store_name.is_empty() && own.is_none();
             let plaintext = match auths::read(entry) {
                 Entry::Clear => continue,
+                Entry::Stuck(why) if is_read && why != auths::REGISTRY_TOKEN => {
+                    plan.losses.push((host.clone(), why.into()));
+                    continue;
+                }
                 Entry::Stuck(why) => {
                     plan.stays.push((host.clone(), why.into()));
                     continue;
@@ -103,20 +114,36 @@ impl Plan {
                 plan.stays
                     .push((host.clone(), auths::REGISTRY_TOKEN.into()));
             }
-            let converted = hostname(host);
-            let is_taken =
-                is_a_name(converted) || plan.moves.iter().any(|m| m.server_url == converted);
+            // Docker goes by the name itself if there is one; this is a leftover then.
+            let is_taken = converted != host
+                && (is_a_name(converted) || plan.moves.iter().any(|m| m.server_url == converted));
             plan.moves.push(Move {
                 server_url: match is_taken {
                     true => host.clone(),
                     false => converted.to_owned(),
                 },
-                is_ours: own.is_some() || (plan.client == Client::Docker && store_name == HELPER),
+                is_ours: own.is_some()
+                    || (plan.client == Client::Docker && plan.store_name == HELPER),
+                is_read: is_read && !is_taken,
                 host: host.clone(),
                 plaintext,
             });
         }
         Ok(plan)
+    }
+
+    /// Refuses what would lose a login.
+    pub(crate) fn check(&self, file: &ConfigFile) -> Result<(), Failure> {
+        let Some((host, why)) = self.losses.first() else {
+            return Ok(());
+        };
+        let path = file.path.display();
+        Err(Failure::new(format_args!(
+            "{path}: {host} {why}, and with a credsStore docker would not read it any more"
+        ))
+        .hint(format_args!(
+            "docker logout {host}, and after the setup docker login {host}"
+        )))
     }
 
     /// The file without what is moved, and with the helper in it.
@@ -155,13 +182,13 @@ impl Move {
 }
 
 /// What docker asks a helper for: the Hub by its URL, any other registry by host and port. An old
-/// file may have `https://host/v1/`.
+/// file may have `https://host/v1/` or `host/v1/`.
 fn hostname(name: &str) -> &str {
-    let without_scheme = ["https://", "http://"]
-        .iter()
-        .find_map(|scheme| name.strip_prefix(scheme));
-    match without_scheme {
-        Some(rest) if !name.starts_with(HUB) => rest.split('/').next().unwrap_or(rest),
-        _ => name,
+    if name.starts_with(HUB) {
+        return name;
     }
+    let schemes = ["https://", "http://"];
+    let without_scheme = schemes.iter().find_map(|scheme| name.strip_prefix(scheme));
+    let rest = without_scheme.unwrap_or(name);
+    rest.split('/').next().unwrap_or(rest)
 }

@@ -3,21 +3,24 @@
 //!
 //! Nothing is changed before everything was tried. Credentials go into the store first and out of the
 //! file after that, so that a crash in between leaves them in both; a second run finishes the work.
+//! Nothing in the store is overwritten, and a try that fails takes back what it has stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use posixage::{Error, Store};
+use posixage::Store;
 
 use crate::{
     docker::{
         config_file::{Client, ConfigFile, Content, Origin},
-        credential::Credential,
+        credential::{Credential, id_of},
+        exclusive,
         installed::Installed,
-        plan::{HELPER, Move, Plan},
+        plan::{HELPER, Plan},
         record::{Moved, Record},
         report::Report,
+        stored,
     },
-    failure::Failure,
+    failure::{Code, Failure},
     keys,
     settings::Settings,
 };
@@ -28,7 +31,7 @@ pub(crate) fn run(
     file: &ConfigFile,
     dry_run: bool,
 ) -> Result<Report, Failure> {
-    let mut config = file.read()?;
+    let config = file.read()?;
     if file.client == Client::Containers && config.origin == Origin::Missing {
         return Err(Failure::new(format_args!(
             "there is no {}",
@@ -36,62 +39,169 @@ pub(crate) fn run(
         )));
     }
     let mut plan = Plan::of(file, &config)?;
+    plan.check(file)?;
     file.check_writable()?;
     let helper = Installed::find().ok_or_else(Installed::missing)?;
     let mut report = Report::new(file, dry_run);
     report.line("helper", helper.path.display());
     if dry_run {
+        if keys::is_there(settings)? {
+            compare(&keys::open_to_compare(settings)?, file, &mut plan)?;
+        }
         describe(&mut report, file.client, &plan);
         return Ok(report);
     }
     let writer = keys::open_to_write(settings)?;
     helper.probe(&writer)?;
-    let reader = keys::open_to_read(settings)?;
-    let before = Record::read(&reader, &file.path)?;
+    let reader = keys::open_to_compare(settings)?;
+    // Taking something back asks for no password in the middle.
+    stored::check_keys(&reader)?;
+    let _exclusive = exclusive::acquire(settings)?;
+    file.sweep()?;
     for _ in 0..ConfigFile::TRIES {
-        let mut record = next_record(before.as_ref(), &config, &plan);
-        let mut new = Vec::new();
-        let mut moves = Vec::new();
-        for one in std::mem::take(&mut plan.moves) {
-            let there = look_up(&reader, &one)?;
-            if matches!(there, There::Another) && one.is_ours {
-                let why =
-                    "differs from the credential in the store, which is the one that docker uses";
-                plan.stays.push((one.host, why.into()));
-                continue;
-            }
-            let is_there = matches!(there, There::Same);
-            if !is_there {
-                new.push(one.credential());
-            }
-            // By an earlier run, or by one that did not come to its end.
-            let earlier = record.moved.get(&one.host);
-            let moved = Moved {
-                server_url: one.server_url.clone(),
-                template: one.plaintext.template.clone(),
-                was_there: earlier.map_or(is_there, |earlier| earlier.was_there),
-                had_helper: earlier.map_or(one.is_ours, |earlier| earlier.had_helper),
-            };
-            record.moved.insert(one.host.clone(), moved);
-            moves.push(one);
+        if let Some(plan) = attempt(&writer, &reader, file)? {
+            describe(&mut report, file.client, &plan);
+            return Ok(report);
         }
-        plan.moves = moves;
-        let after = plan.apply(&config.object);
-        if after != config.object {
-            record.write(&writer, &file.path)?;
-            for credential in new {
-                writer.set(&credential.id(), &credential.seal())?;
-            }
-            if !file.replace(&config, &after)? {
-                config = file.read()?;
-                plan = Plan::of(file, &config)?;
-                continue;
-            }
-        }
-        describe(&mut report, file.client, &plan);
-        return Ok(report);
     }
     Err(file.keeps_changing())
+}
+
+/// Does it with what is in the file and in the store now. `None` if either was changed meanwhile:
+/// then everything is as if this had not been tried.
+fn attempt(writer: &Store, reader: &Store, file: &ConfigFile) -> Result<Option<Plan>, Failure> {
+    let config = file.read()?;
+    let mut plan = Plan::of(file, &config)?;
+    plan.check(file)?;
+    let there = compare(reader, file, &mut plan)?;
+    let after = plan.apply(&config.object);
+    if after == config.object {
+        return Ok(Some(plan));
+    }
+    let before = Record::read(reader, &file.path)?;
+    let mut known = before.clone();
+    if let Some(known) = &mut known {
+        plan.returns = forget_ended(known, reader, file, &config)?;
+    }
+    let others = Record::of_others(reader, &file.path)?;
+    let mut record = next_record(known.as_ref(), &config, &plan);
+    let mut new = Vec::new();
+    for one in &plan.moves {
+        let is_there = there.contains(&one.host);
+        if !is_there {
+            new.push(one.credential());
+        }
+        // By an earlier run, or by one that did not come to its end.
+        let earlier = record.moved.get(&one.host);
+        // What another file brought goes when the last of them is undone.
+        let is_lent = others.iter().any(|record| record.brought(&one.server_url));
+        let moved = Moved {
+            server_url: one.server_url.clone(),
+            template: one.plaintext.template.clone(),
+            was_there: earlier.map_or(is_there && !is_lent, |earlier| earlier.was_there),
+            had_helper: earlier.map_or(one.is_ours, |earlier| earlier.had_helper),
+        };
+        record.moved.insert(one.host.clone(), moved);
+    }
+    record.write(writer, &file.path)?;
+    let mut stored = Vec::new();
+    let mut replaced = store_all(writer, new, &mut stored);
+    if let Ok(true) = replaced {
+        replaced = file.replace(&config, &after);
+    }
+    match replaced {
+        Ok(true) => return Ok(Some(plan)),
+        // It may have been replaced: then the store is the only place.
+        Err(error) if !file.read().is_ok_and(|now| now == config) => return Err(half_way(error)),
+        _ => {}
+    }
+    let take_back = || -> Result<(), Failure> {
+        for credential in &stored {
+            stored::remove_same(reader, credential)?;
+        }
+        match &before {
+            Some(before) => before.write(writer, &file.path),
+            None => Record::remove(writer, &file.path),
+        }
+    };
+    match (replaced, take_back()) {
+        (Err(error), Ok(())) => Err(error),
+        (Err(error), Err(_)) | (Ok(_), Err(error)) => Err(half_way(error)),
+        (Ok(_), Ok(())) => Ok(None),
+    }
+}
+
+fn half_way(error: Failure) -> Failure {
+    error.hint(
+        "the store has copies of what was to be moved: setup once more goes on, setup --undo \
+         removes them",
+    )
+}
+
+/// Whether there was nothing in the way of any. What was stored is in `stored`, whatever happens.
+fn store_all(
+    writer: &Store,
+    new: Vec<Credential>,
+    stored: &mut Vec<Credential>,
+) -> Result<bool, Failure> {
+    for credential in new {
+        if !stored::create(writer, credential.clone())? {
+            return Ok(false);
+        }
+        stored.push(credential);
+    }
+    Ok(true)
+}
+
+/// Finds the moves whose credential is in the store already, by their hosts. None replaces another
+/// one: it stays in the file.
+fn compare(store: &Store, file: &ConfigFile, plan: &mut Plan) -> Result<BTreeSet<String>, Failure> {
+    let mut same = BTreeSet::new();
+    for one in std::mem::take(&mut plan.moves) {
+        match stored::read(store, &one.server_url)? {
+            None => {}
+            Some(there) if there == one.credential() => {
+                same.insert(one.host.clone());
+            }
+            Some(there) => {
+                let (host, username) = (&one.host, &*one.plaintext.username);
+                let why = format!("the store has another credential ({})", *there.username);
+                if one.is_read {
+                    let (path, id) = (file.path.display(), id_of(&one.server_url));
+                    return Err(Failure::new(format_args!(
+                        "{host}: {why} than {path} ({username})"
+                    ))
+                    .code(Code::AlreadyExists)
+                    .hint(format_args!(
+                        "docker logout {host} ends that of the file, posixage rm {id} that of the store"
+                    )));
+                }
+                plan.stays.push((one.host, why));
+                continue;
+            }
+        }
+        plan.moves.push(one);
+    }
+    Ok(same)
+}
+
+/// Forgets what an earlier run, one that was killed, has put into the store and somebody has since
+/// logged out of, in the file. What the store has there may be a later login; so it is only named.
+fn forget_ended(
+    before: &mut Record,
+    store: &Store,
+    file: &ConfigFile,
+    config: &Content,
+) -> Result<Vec<String>, Failure> {
+    let mut returns = Vec::new();
+    for host in before.ended(file.client, &config.object) {
+        if let Some(moved) = before.moved.remove(&host)
+            && stored::read(store, &moved.server_url)?.is_some()
+        {
+            returns.push(host);
+        }
+    }
+    Ok(returns)
 }
 
 /// What is known of earlier runs, as far as it still holds.
@@ -108,30 +218,11 @@ fn next_record(before: Option<&Record>, config: &Content, plan: &Plan) -> Record
     record.moved = before.moved.clone();
     record.cred_helpers = before.cred_helpers.clone();
     // Else somebody has set something else since; that is what to go back to.
-    if plan.creds_store.as_deref() == Some(&format!("\"{HELPER}\"")) {
+    if plan.store_name == HELPER {
         record.origin = before.origin;
         record.creds_store = before.creds_store.clone();
     }
     record
-}
-
-/// What the store has for a credential's id.
-enum There {
-    Nothing,
-    Same,
-    Another,
-}
-
-fn look_up(store: &Store, one: &Move) -> Result<There, Failure> {
-    let credential = one.credential();
-    match store.get(&credential.id()) {
-        Ok(secret) => match Credential::open(one.server_url.clone(), secret) {
-            Ok(there) if there == credential => Ok(There::Same),
-            _ => Ok(There::Another),
-        },
-        Err(Error::NotFound { .. }) => Ok(There::Nothing),
-        Err(error) => Err(error.into()),
-    }
 }
 
 fn describe(report: &mut Report, client: Client, plan: &Plan) {
@@ -143,6 +234,10 @@ fn describe(report: &mut Report, client: Client, plan: &Plan) {
             format_args!("{} ({username})", one.host),
         );
     }
+    for host in &plan.returns {
+        let why = "is in the store and not in the file; docker logout ends it";
+        report.line("login", format_args!("{host}: {why}"));
+    }
     for (host, why) in &plan.stays {
         report.line("stays", format_args!("{host}: {why}"));
     }
@@ -152,12 +247,10 @@ fn describe(report: &mut Report, client: Client, plan: &Plan) {
         );
         return;
     }
-    let now = format!("\"{HELPER}\"");
-    match plan.creds_store.as_deref() {
-        Some(before) if before == now => report.line("credsStore", HELPER),
-        None => report.done("credsStore", "would set", HELPER),
-        Some(before) => {
-            let before = before.trim_matches('"');
+    match plan.store_name.as_str() {
+        HELPER => report.line("credsStore", HELPER),
+        "" => report.done("credsStore", "would set", HELPER),
+        before => {
             report.done(
                 "credsStore",
                 "would set",

@@ -30,6 +30,8 @@ struct Status {
     cred_helpers: BTreeMap<String, String>,
     /// The names in `auths` with something secret in plaintext.
     plaintext: Vec<String>,
+    /// Files beside it that a killed run has left, perhaps with passwords in them.
+    leftovers: Vec<String>,
     /// Whether `DOCKER_AUTH_CONFIG` is set, which docker asks first.
     overridden: bool,
     /// Where docker finds the helper; null if it does not.
@@ -61,6 +63,9 @@ pub(crate) fn run(settings: &Settings, json: bool) -> Result<(), Failure> {
         for host in &status.plaintext {
             line("plaintext", host)?;
         }
+        for path in &status.leftovers {
+            line("left over", path)?;
+        }
         if status.overridden {
             line(
                 "overridden",
@@ -79,6 +84,8 @@ pub(crate) fn run(settings: &Settings, json: bool) -> Result<(), Failure> {
     let is_set = status.creds_store.as_deref() == Some(HELPER);
     if status.helper.is_none() {
         Installed::missing().print();
+    } else if !status.leftovers.is_empty() {
+        settings.note("posixage docker setup removes what a run that was killed has left");
     } else if !is_set || !status.plaintext.is_empty() {
         settings.note("posixage docker setup moves docker's credentials into the store");
     }
@@ -107,6 +114,11 @@ fn status(settings: &Settings) -> Result<Status, Failure> {
             .map(|(host, _)| host.clone())
             .collect(),
         cred_helpers: plan.own_helpers.into_iter().collect(),
+        leftovers: file
+            .leftovers()?
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect(),
         overridden: env::var_os("DOCKER_AUTH_CONFIG").is_some_and(|value| !value.is_empty()),
         helper: helper.map(|helper| helper.path.display().to_string()),
         credentials: credentials(settings)?,

@@ -5,18 +5,20 @@
 
 use std::collections::BTreeMap;
 
-use posixage::{Error, Store};
+use posixage::Store;
 use zeroize::Zeroizing;
 
 use crate::{
     docker::{
         auths::{self, Entry},
         config_file::{Client, ConfigFile, Content, Origin},
-        credential::{Credential, id_of},
+        credential::Credential,
+        exclusive,
         json_object::JsonObject,
         plan::HELPER,
         record::Record,
         report::Report,
+        stored,
     },
     failure::{Code, Failure},
     keys,
@@ -28,7 +30,7 @@ pub(crate) fn run(
     file: &ConfigFile,
     dry_run: bool,
 ) -> Result<Report, Failure> {
-    let mut config = file.read()?;
+    file.read()?;
     let none = || {
         let path = file.path.display();
         Failure::new(format_args!("there is no setup of {path} to undo")).code(Code::NotFound)
@@ -36,15 +38,26 @@ pub(crate) fn run(
     if !keys::is_there(settings)? {
         return Err(none());
     }
-    let store = keys::open_to_read(settings)?;
+    let store = keys::open_to_compare(settings)?;
+    let _exclusive = match dry_run {
+        true => None,
+        false => Some(exclusive::acquire(settings)?),
+    };
+    if !dry_run {
+        file.sweep()?;
+    }
     let record = Record::read(&store, &file.path)?.ok_or_else(none)?;
+    let others = Record::of_others(&store, &file.path)?;
     file.check_writable()?;
-    let credentials = credentials(&store, &record)?;
+    if !dry_run {
+        stored::check_keys(&store)?;
+    }
     let mut report = Report::new(file, dry_run);
     for _ in 0..ConfigFile::TRIES {
+        let config = file.read()?;
+        let credentials = credentials(&store, &record)?;
         let (after, hosts) = restore(file.client, &config, &record, &credentials);
         if !dry_run && !write(file, &config, &after, record.origin)? {
-            config = file.read()?;
             continue;
         }
         for host in record.moved.keys() {
@@ -54,21 +67,31 @@ pub(crate) fn run(
             }
         }
         let [now, then] = [&config.object, &after].map(|object| {
-            let creds_store = object.get(&["credsStore"]).unwrap_or("not set");
-            creds_store.trim_matches('"').to_owned()
+            let creds_store = object.get(&["credsStore"]).unwrap_or("null");
+            match creds_store.trim_matches('"') {
+                "" | "null" => "not set".to_owned(),
+                name => name.to_owned(),
+            }
         });
         match now == then {
             _ if file.client == Client::Containers => {}
             true => report.line("credsStore", then),
             false => report.done("credsStore", "would set", then),
         }
-        if !dry_run {
-            for host in hosts {
-                let moved = &record.moved[host];
-                if !moved.was_there {
-                    remove(&store, &moved.server_url)?;
-                }
+        for host in hosts {
+            let moved = &record.moved[host];
+            if moved.was_there {
+                continue;
             }
+            if others.iter().any(|other| other.names(&moved.server_url)) {
+                let why = "in the store too, for another file that setup has changed";
+                report.line("kept", format_args!("{host}: {why}"));
+            } else if !dry_run && !stored::remove_same(&store, &credentials[host])? {
+                let why = "the store has a later login, and keeps it";
+                report.line("kept", format_args!("{host}: {why}"));
+            }
+        }
+        if !dry_run {
             Record::remove(&store, &file.path)?;
         }
         return Ok(report);
@@ -80,13 +103,8 @@ pub(crate) fn run(
 fn credentials(store: &Store, record: &Record) -> Result<BTreeMap<String, Credential>, Failure> {
     let mut credentials = BTreeMap::new();
     for (host, moved) in &record.moved {
-        match store.get(&id_of(&moved.server_url)) {
-            Ok(secret) => {
-                let credential = Credential::open(moved.server_url.clone(), secret)?;
-                credentials.insert(host.clone(), credential);
-            }
-            Err(Error::NotFound { .. }) => {}
-            Err(error) => return Err(error.into()),
+        if let Some(credential) = stored::read(store, &moved.server_url)? {
+            credentials.insert(host.clone(), credential);
         }
     }
     Ok(credentials)
@@ -100,7 +118,9 @@ fn restore<'a>(
     credentials: &BTreeMap<String, Credential>,
 ) -> (JsonObject, Vec<&'a String>) {
     let mut object = config.object.clone();
-    if client == Client::Docker && object.get(&["credsStore"]) == Some(&format!("\"{HELPER}\"")) {
+    let ended = record.ended(client, &object);
+    let is_ours = object.get(&["credsStore"]) == Some(&format!("\"{HELPER}\""));
+    if client == Client::Docker && is_ours {
         match &record.creds_store {
             Some(before) => object.set(&["credsStore"], before),
             None => object.remove(&["credsStore"]),
@@ -111,7 +131,15 @@ fn restore<'a>(
     }
     let mut hosts = Vec::new();
     for (host, moved) in &record.moved {
-        let path = ["auths", host.as_str()];
+        if ended.contains(host) {
+            continue;
+        }
+        // Under which name docker looks first, should it have logged in there since.
+        let name = match object.get(&["auths", &moved.server_url]) {
+            Some(_) => &moved.server_url,
+            None => host,
+        };
+        let path = ["auths", name.as_str()];
         let now = Zeroizing::new(object.get(&path).unwrap_or("{}").to_owned());
         let is_clear = match auths::read(&now) {
             Entry::Clear | Entry::Stuck(auths::REGISTRY_TOKEN) => true,
@@ -165,12 +193,5 @@ fn write(
         Ok(true)
     } else {
         file.replace(before, after)
-    }
-}
-
-fn remove(store: &Store, server_url: &str) -> Result<(), Failure> {
-    match store.remove(&id_of(server_url)) {
-        Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
-        Err(error) => Err(error.into()),
     }
 }
