@@ -9,7 +9,8 @@ use crate::failure::{Failure, reason};
 
 /// All of it, in memory that is wiped: at most twice [`MAX_VALUE_LEN`], since JSON escapes take room.
 pub(crate) fn read() -> Result<Zeroizing<Vec<u8>>, Failure> {
-    read_until(2 * MAX_VALUE_LEN, |_| false)
+    // The limit that is said is the value's: what is over it by less, the store refuses.
+    stdin(2 * MAX_VALUE_LEN, |_| false)?.ok_or_else(|| over(MAX_VALUE_LEN))
 }
 
 /// The same up to its end or to where `ended` says that there is nothing more to wait for; at most
@@ -18,9 +19,19 @@ pub(crate) fn read_until(
     limit: usize,
     ended: impl Fn(&[u8]) -> bool,
 ) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    stdin(limit, ended)?.ok_or_else(|| over(limit))
+}
+
+fn over(limit: usize) -> Failure {
+    Failure::new(format!("standard input is over the limit of {limit} bytes"))
+}
+
+fn stdin(
+    limit: usize,
+    ended: impl Fn(&[u8]) -> bool,
+) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
     read_from(io::stdin().lock(), limit, ended)
-        .map_err(|e| Failure::new(format!("cannot read standard input: {}", reason(&e))))?
-        .ok_or_else(|| Failure::new(format!("standard input is over the limit of {limit} bytes")))
+        .map_err(|e| Failure::new(format!("cannot read standard input: {}", reason(&e))))
 }
 
 /// The same of anything else; `None` if it is over the limit.
