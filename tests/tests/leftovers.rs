@@ -1,9 +1,8 @@
 //! Claim: what a writer that died left behind is cleared away by the next one, and what a living
 //! one is at work on is not.
 
-use std::{fs, fs::File, os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, fs::File, path::Path};
 
-use posixage::{Error, Store, Verify};
 use posixage_tests::{
     Sandbox, shape, strace,
     subject::{Subject, leftovers},
@@ -171,38 +170,5 @@ fn a_write_clears_away_what_a_write_of_the_same_handle_left() {
         assert_eq!(output.succeeds().out(), format!("begin set 2\n{said}"));
         assert!(leftovers(&subject.store()).is_empty(), "{nth}");
         assert_eq!(subject.read(), Ok(Some(4)));
-    }
-}
-
-/// A directory open to others, and a file in it: both are repaired, unless the lock is lost between.
-#[test]
-fn nothing_is_repaired_on_a_lock_that_was_lost() {
-    let subject = Subject::new();
-    subject.put(Some(1));
-    let root = subject.store();
-    let secret = root.join(subject.id().directory_name());
-    for (dir, file) in [(&root, ".posixage.toml"), (&secret, "metadata.json")] {
-        let file = dir.join(file);
-        let open_up = || {
-            fs::set_permissions(dir, fs::Permissions::from_mode(0o750)).unwrap();
-            fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
-        };
-        let repair = |lose: bool| {
-            let store = Store::builder(&root).allow_insecure_permissions(true);
-            let what = Verify::new().with_repair(true);
-            store.open().unwrap().verify(what, |finding| {
-                if lose && finding.path == *dir {
-                    subject.take_the_lock();
-                }
-            })
-        };
-        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        open_up();
-        let error = repair(true).unwrap_err();
-        assert!(matches!(&error, Error::Lock(e) if e.is_lost()), "{error}");
-        assert_eq!(mode(&file), 0o640, "after {error}");
-        open_up();
-        repair(false).unwrap();
-        assert_eq!([mode(dir), mode(&file)], [0o700, 0o600]);
     }
 }

@@ -3,9 +3,13 @@
 //!
 //! One call cannot be helped: the look at the lock file itself, behind which a rename follows.
 
-use std::fs::File;
+use std::{
+    fs::{self, File, Permissions},
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::PathBuf,
+};
 
-use posixage::Id;
+use posixage::{Id, lock::Mode};
 use posixage_tests::{
     marked::{self, Mark},
     operation::Operation,
@@ -52,7 +56,14 @@ fn moment(subject: &Subject, calls: &str) -> Moment {
     }
 }
 
-/// Stops the writer at every call, and has it overtaken at the `nth`; the moments at which it stood.
+fn locked(moments: &[Moment]) -> Vec<usize> {
+    let moments = moments.iter().enumerate();
+    let locked = moments.filter(|(_, moment)| **moment == Moment::Locked);
+    locked.map(|(nth, _)| nth).collect()
+}
+
+/// Stops the writer at every call, and has it overtaken at the `nth`, if it has the lock there: how
+/// many calls there are differs a little from run to run. The moments at which it stood.
 fn overtake(operation: Operation, expressions: &[&str], nth: Option<usize>) -> Vec<Moment> {
     let [mark, other_mark] = MARKS;
     let subject = Subject::new();
@@ -70,19 +81,21 @@ fn overtake(operation: Operation, expressions: &[&str], nth: Option<usize>) -> V
     // A handle that has cleared away, and does not again.
     next_write(&other).expect("a write");
     let expressions: Vec<String> = expressions.iter().map(|e| String::from(*e)).collect();
+    let mut overtaken = false;
     let mut moments = Vec::new();
     let output =
         strace::stopped_at_each_call(operation.program(&subject, mark), &expressions, |calls| {
             let moment = moment(&subject, calls);
-            if Some(moments.len()) == nth {
+            if Some(moments.len()) == nth && moment == Moment::Locked {
                 subject.take_the_lock();
                 for id in &ids {
                     put(&other, id, Some(other_mark));
                 }
+                overtaken = true;
             }
             moments.push(moment);
         });
-    if let Some(nth) = nth {
+    if let (Some(nth), true) = (nth, overtaken) {
         for id in &ids {
             let found = read(&subject.open(), id);
             let context = format!(
@@ -102,11 +115,7 @@ fn writes_nothing_more(operation: Operation, expressions: &[&str]) {
         return tools::left_out("a writer that is overtaken at each call: it takes root's powers");
     }
     let moments = overtake(operation, expressions, None);
-    let locked = moments.iter().enumerate();
-    let locked: Vec<usize> = locked
-        .filter(|(_, moment)| **moment == Moment::Locked)
-        .map(|(nth, _)| nth)
-        .collect();
+    let locked = locked(&moments);
     assert!(locked.len() >= 3, "{operation:?}: {moments:?}");
     for nth in locked {
         overtake(operation, expressions, Some(nth));
@@ -146,4 +155,57 @@ fn an_overwrite_in_two_renames_that_is_overtaken_writes_nothing_more() {
 #[test]
 fn writing_many_in_two_renames_each_that_is_overtaken_writes_nothing_more() {
     writes_nothing_more(Operation::Many, &[NO_EXCHANGE]);
+}
+
+/// A root and a secret's directory that are open to others, and a file in each: all are repaired, up
+/// to the moment at which the lock is lost.
+fn repair(nth: Option<usize>) -> Vec<Moment> {
+    let subject = Subject::new();
+    subject.put(Some(1));
+    let other = subject.open();
+    let root = subject.store();
+    let secret = root.join(subject.id().directory_name());
+    let paths = [
+        (root.clone(), 0o700),
+        (root.join(".posixage.toml"), 0o600),
+        (secret.clone(), 0o700),
+        (secret.join("metadata.json"), 0o600),
+    ];
+    for (path, mode) in &paths {
+        fs::set_permissions(path, Permissions::from_mode(mode | 0o040)).expect("chmod");
+    }
+    let modes = || {
+        let mode = |(path, _): &(PathBuf, u32)| fs::metadata(path).expect("stat").mode() & 0o777;
+        paths.iter().map(mode).collect::<Vec<u32>>()
+    };
+    let mut at_loss = paths.iter().map(|(_, mode)| *mode).collect();
+    let mut moments = Vec::new();
+    let mut taken = None;
+    let verify = ["verify", "--repair", "--lock-timeout", "0"];
+    let verify = subject.sandbox().posixage(verify);
+    let output = strace::stopped_at_each_call(verify, &[], |calls| {
+        let moment = moment(&subject, calls);
+        if Some(moments.len()) == nth && moment == Moment::Locked {
+            subject.take_the_lock();
+            // It takes the lock several times, and the next time it could have it.
+            taken = Some(other.lock(Mode::Exclusive).expect("the lock"));
+            at_loss = modes();
+        }
+        moments.push(moment);
+    });
+    assert_eq!(modes(), at_loss, "call {nth:?}: {output:?}");
+    drop(taken);
+    moments
+}
+
+#[test]
+fn a_repair_that_is_overtaken_repairs_nothing_more() {
+    if !tools::may_trace() {
+        return tools::left_out("a repair that is overtaken at each call: it takes root's powers");
+    }
+    let locked = locked(&repair(None));
+    assert!(locked.len() >= 10, "{locked:?}");
+    for nth in locked {
+        repair(Some(nth));
+    }
 }
