@@ -63,20 +63,7 @@ fn works(sandbox: &Sandbox) {
         BTreeMap::from([(address.into(), "zoe".into())])
     );
     assert_nothing_in_the_clear(sandbox);
-    let policy = sandbox.file(
-        "policy.json",
-        r#"{"default":[{"type":"insecureAcceptAnything"}]}"#,
-    );
-    let policy = policy.display().to_string();
-    let copy = [
-        "--policy",
-        &policy,
-        "copy",
-        "--dest-tls-verify=false",
-        &image,
-        &there,
-    ];
-    skopeo(sandbox, &copy).run().succeeds();
+    push(sandbox, &image, &there);
     let inspected = inspect().succeeds().out();
     assert!(
         inspected.contains(&format!("\"Name\": \"{address}/team/image\"")),
@@ -101,6 +88,24 @@ fn works(sandbox: &Sandbox) {
     assert_eq!(list(sandbox), BTreeMap::new());
     assert!(!inspect().status.success());
     assert_nothing_in_the_clear(sandbox);
+}
+
+/// Copies an image from a directory to a registry.
+fn push(sandbox: &Sandbox, image: &str, there: &str) {
+    let policy = sandbox.file(
+        "policy.json",
+        r#"{"default":[{"type":"insecureAcceptAnything"}]}"#,
+    );
+    let policy = policy.display().to_string();
+    let copy = [
+        "--policy",
+        &policy,
+        "copy",
+        "--dest-tls-verify=false",
+        image,
+        there,
+    ];
+    skopeo(sandbox, &copy).run().succeeds();
 }
 
 #[test]
@@ -190,20 +195,7 @@ fn setup_moves_what_skopeo_has_kept_in_plaintext_and_undo_gives_it_back() {
     }
     let image = registry::image(&sandbox);
     let there = format!("docker://{}/team/image:1", registries[0].0.address);
-    let policy = sandbox.file(
-        "policy.json",
-        r#"{"default":[{"type":"insecureAcceptAnything"}]}"#,
-    );
-    let policy = policy.display().to_string();
-    let copy = [
-        "--policy",
-        &policy,
-        "copy",
-        "--dest-tls-verify=false",
-        &image,
-        &there,
-    ];
-    skopeo(&sandbox, &copy).run().succeeds();
+    push(&sandbox, &image, &there);
     setup(&sandbox, &["--undo", "--auth-file", file])
         .run()
         .succeeds_silently();
