@@ -159,6 +159,36 @@ fn ours_without_the_touch_before_flock_has_two_holders() {
     );
 }
 
+/// One who has waited, on a file that is as old as the wait.
+fn after_a_wait(waiter: Program) -> Scenario {
+    Scenario {
+        programs: vec![EXCLUSIVE.program(), waiter, after()],
+        found: LockFileIs::Fresh,
+        rules: Rules {
+            overtaken: Overtaken::TheStopped,
+            ..Rules::default()
+        },
+        budget: Budget {
+            ticks: 3,
+            kills: 1,
+            stops: 1,
+            ..AT_ONCE
+        },
+    }
+}
+
+#[test]
+fn ours_without_the_touch_after_flock_has_two_holders_after_a_wait() {
+    let ours = without(Invariant::TouchAfterFlock);
+    let found = after_a_wait(ours)
+        .exhaust(two_holders)
+        .expect_err("it is to be found");
+    println!("{found}");
+    after_a_wait(EXCLUSIVE.program())
+        .exhaust(|_| true)
+        .unwrap_or_else(|found| panic!("{found}"));
+}
+
 #[test]
 fn ours_without_the_comparison_of_inodes_has_two_holders() {
     let ours = without(Invariant::SameInode);

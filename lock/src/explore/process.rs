@@ -30,6 +30,8 @@ pub(super) struct Program {
 pub(super) enum Invariant {
     /// I1: the touch before flock.
     TouchBeforeFlock,
+    /// I1: the touch after flock.
+    TouchAfterFlock,
     /// I2: the comparison of inodes.
     SameInode,
     /// I2: a file that is gone is no error.
@@ -245,8 +247,10 @@ impl System for Sim {
     }
 
     fn touch(&self, file: &File) -> Result<()> {
-        let skip = self.do_without(Invariant::TouchBeforeFlock) && !self.0.locked.get()
-            || self.do_without(Invariant::Heartbeat) && self.0.in_beat.get();
+        let (locked, in_beat) = (self.0.locked.get(), self.0.in_beat.get());
+        let skip = self.do_without(Invariant::TouchBeforeFlock) && !locked
+            || self.do_without(Invariant::TouchAfterFlock) && locked && !in_beat
+            || self.do_without(Invariant::Heartbeat) && in_beat;
         if skip {
             return Ok(());
         }

@@ -1,7 +1,18 @@
 //! Every system call fails once, in every way that matters: the lock is an error and nothing stays
 //! behind.
 
-use std::{cell::Cell, fs, os::fd::OwnedFd, path::Path, sync::Arc, time::Duration};
+use std::{
+    cell::Cell,
+    fs,
+    os::fd::OwnedFd,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 use rustix::io::Errno;
 
@@ -127,16 +138,18 @@ impl System for Faulty {
     fn keep_beating(&self) {}
 }
 
-#[expect(clippy::arc_with_non_send_sync, reason = "one thread")]
 fn acquire(system: Faulty, mode: Mode) -> std::result::Result<Arc<Hold<Faulty>>, Error> {
+    acquire_within(system, mode, Duration::from_millis(50))
+}
+
+#[expect(clippy::arc_with_non_send_sync, reason = "one thread")]
+fn acquire_within(
+    system: Faulty,
+    mode: Mode,
+    wait: Duration,
+) -> std::result::Result<Arc<Hold<Faulty>>, Error> {
     let system = Arc::new(system);
-    Contender::new(
-        &system,
-        Path::new("lock"),
-        mode,
-        Wait::For(Duration::from_millis(50)),
-    )
-    .acquire()
+    Contender::new(&system, Path::new("lock"), mode, Wait::For(wait)).acquire()
 }
 
 fn names(root: &Path) -> Vec<String> {
@@ -183,13 +196,52 @@ fn any_call_that_fails_while_waiting_leaves_nothing_behind() {
     let root = root();
     let lock = lock_in(root.path());
     for call in 4..7 {
-        let guard = lock.acquire(Mode::Exclusive, Wait::Try).unwrap();
+        // A wait that was given up may hold it for a moment.
+        let guard = lock.acquire(Mode::Exclusive, Wait::default()).unwrap();
         let system = Faulty {
             fails: Some(call),
             ..Faulty::new(root.path(), Errno::IO)
         };
         assert!(acquire(system, Mode::Exclusive).is_err());
         drop(guard);
+        drop(lock.acquire(Mode::Exclusive, Wait::default()).unwrap());
+    }
+}
+
+#[test]
+fn any_call_that_fails_once_it_waits_leaves_no_lock() {
+    let root = root();
+    let lock = lock_in(root.path());
+    for call in 5.. {
+        let guard = lock.acquire(Mode::Exclusive, Wait::default()).unwrap();
+        let system = Faulty {
+            fails: Some(call),
+            ..Faulty::new(root.path(), Errno::IO)
+        };
+        let over = AtomicBool::new(false);
+        let acquired = thread::scope(|scope| {
+            scope.spawn(|| {
+                while lock.status().unwrap().waiters.is_empty() && !over.load(Ordering::Relaxed) {
+                    thread::yield_now();
+                }
+                drop(guard);
+            });
+            let acquired = acquire_within(system, Mode::Exclusive, Duration::from_secs(30));
+            over.store(true, Ordering::Relaxed);
+            acquired
+        });
+        match acquired {
+            Ok(hold) => {
+                assert!(
+                    call >= 8,
+                    "wait, touch and look at the inode have failed once"
+                );
+                hold.release().unwrap();
+                break;
+            }
+            Err(Error::Io { .. }) => {}
+            Err(other) => panic!("{other}"),
+        }
         drop(lock.acquire(Mode::Exclusive, Wait::default()).unwrap());
     }
 }
