@@ -40,7 +40,7 @@ impl Sealed {
     ) -> Result<Self, Error> {
         let dir = open(root, id)?;
         let mut sealed = Self {
-            metadata: metadata_in(root, &dir, id)?,
+            metadata: metadata_in(root, &dir, METADATA_FILE, id)?,
             ciphertexts: Vec::with_capacity(1),
             others: Vec::new(),
         };
@@ -83,27 +83,48 @@ impl Sealed {
 
 /// Reads the metadata of `id` only. The caller holds the lock.
 pub(crate) fn read_metadata(root: &Root, id: &Id) -> Result<Option<Metadata>, Error> {
-    metadata_in(root, &open(root, id)?, id)
+    if !root.private {
+        return metadata_in(root, &open(root, id)?, METADATA_FILE, id);
+    }
+    // To look at the directory takes half as long as to open it. One file cannot be of two; and that
+    // a link takes the directory's place in between is nobody's to do but this user's.
+    let look = |name: &str| {
+        Ok(root
+            .check_dir(name)?
+            .then(|| format!("{name}/{METADATA_FILE}")))
+    };
+    metadata_in(root, &root.dir, &find(root, id, look)?, id)
 }
 
+/// Opens the directory of `id`: what is read there belongs together, whoever replaces it.
 fn open(root: &Root, id: &Id) -> Result<OwnedFd, Error> {
+    find(root, id, |name| root.open_dir(name))
+}
+
+/// What `look` finds by the name of the directory of `id`.
+fn find<T>(
+    root: &Root,
+    id: &Id,
+    look: impl Fn(&str) -> Result<Option<T>, ReadError>,
+) -> Result<T, Error> {
     let name = id.directory_name();
-    let dir = match root.open_dir(&name) {
+    let found = match look(&name) {
         // Perhaps a commit without RENAME_EXCHANGE was interrupted.
-        Ok(None) => root.open_dir(&format!("{OLD}/{name}")),
-        dir => dir,
+        Ok(None) => look(&format!("{OLD}/{name}")),
+        found => found,
     };
-    match dir {
-        Ok(Some(dir)) => Ok(dir),
+    match found {
+        Ok(Some(found)) => Ok(found),
         Ok(None) => Err(Error::NotFound { id: id.clone() }),
         Err(error) => Err(damage(root, id, None, error)),
     }
 }
 
-fn metadata_in(root: &Root, dir: &OwnedFd, id: &Id) -> Result<Option<Metadata>, Error> {
+/// Reads the metadata of `id` in the file `name` in `dir`.
+fn metadata_in(root: &Root, dir: &OwnedFd, name: &str, id: &Id) -> Result<Option<Metadata>, Error> {
     let damage = |error| damage(root, id, Some(METADATA_FILE), error);
     let bytes = root
-        .read_file(dir, METADATA_FILE, MAX_METADATA_LEN)
+        .read_file(dir, name, MAX_METADATA_LEN)
         .map_err(damage)?
         .ok_or_else(|| damage(ReadError::Bad("is missing".into())))?;
     Metadata::from_json(&bytes).map_err(|reason| damage(ReadError::Bad(reason)))

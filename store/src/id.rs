@@ -84,7 +84,9 @@ impl Id {
     #[must_use]
     pub fn from_directory_name(name: &[u8]) -> Option<Self> {
         let bytes = BASE64_STANDARD.decode(name).ok()?;
-        String::from_utf8(bytes).ok()?.parse().ok()
+        let text = String::from_utf8(bytes).ok()?;
+        check(&text).ok()?;
+        Some(Self(text))
     }
 }
 
@@ -92,10 +94,7 @@ impl FromStr for Id {
     type Err = ParseIdError;
 
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
-        check_len(text, MAX_ID_LEN)?;
-        for component in text.split('/') {
-            check_component(text, component)?;
-        }
+        check(text)?;
         Ok(Self(text.to_owned()))
     }
 }
@@ -110,6 +109,12 @@ impl AsRef<str> for Id {
     fn as_ref(&self) -> &str {
         &self.0
     }
+}
+
+fn check(text: &str) -> Result<(), ParseIdError> {
+    check_len(text, MAX_ID_LEN)?;
+    text.split('/')
+        .try_for_each(|component| check_component(text, component))
 }
 
 pub(crate) fn check_len(text: &str, max: usize) -> Result<(), ParseIdError> {

@@ -15,13 +15,16 @@ use crate::{
 
 /// How many secrets are staged at the same time, at most. Each has two descriptors open, and one more
 /// for each type of key.
-const CHUNK: usize = 64;
+const CHUNK: usize = 128;
 
 /// How many bytes of values there are in a chunk (16 MiB), not counting the last.
 const CHUNK_LEN: usize = 16 << 20;
 
-/// How many secrets one thread stages before it waits for the disk.
+/// How many secrets one thread stages before the next lot. So few are not worth a second.
 const RUN: usize = 8;
+
+/// How many threads wait for the disk, at most.
+const WAITERS: usize = 64;
 
 /// Why [`Store::set_many`] did not write all secrets.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +50,7 @@ impl Store {
     /// Writes secrets, in place of ones that are there or not, several times faster than one by one.
     ///
     /// Each is as atomic and as durable as by [`set`](Self::set): whatever happens at whatever moment,
-    /// the old value is there, whole, or the new one. They are written in the order given, 64 or
+    /// the old value is there, whole, or the new one. They are written in the order given, 128 or
     /// 16 MiB at a time; of these, nobody sees the second before the first. When this returns `Ok`, all
     /// are on disk. `secrets` is asked for more only when there is room for more.
     ///
@@ -137,29 +140,17 @@ impl Store {
         chunk: &[(Id, Secret)],
         recipients: &[Recipient],
     ) -> Result<Vec<Stage<'_>>, Error> {
-        // More threads than cores: most of the time they wait for the disk, which serves several at
-        // once.
-        let threads = chunk.len() / RUN;
-        let stage_run = |run: &[(Id, Secret)]| self.stage_run(run, recipients);
-        in_order(chunk, RUN, threads, stage_run)
-            .into_iter()
-            .collect()
-    }
-
-    fn stage_run(
-        &self,
-        run: &[(Id, Secret)],
-        recipients: &[Recipient],
-    ) -> Vec<Result<Stage<'_>, Error>> {
-        let mut stages: Vec<_> = run
-            .iter()
-            .map(|(id, secret)| self.stage(id, secret, recipients))
-            .collect();
-        for stage in &mut stages {
-            if let Some(error) = stage.as_ref().ok().and_then(|stage| stage.sync().err()) {
-                *stage = Err(error);
-            }
+        let stage = |(id, secret): &(Id, Secret)| self.stage(id, secret, recipients);
+        let stages = in_order(chunk, RUN, cores(), |run| run.iter().map(stage).collect());
+        let stages: Vec<_> = stages.into_iter().collect::<Result<_, _>>()?;
+        if stages.len() > RUN {
+            self.inner.root.flush_if_faster();
         }
-        stages
+        // All on their way at the same time: the disk serves many with one flush.
+        let sync = |stages: &[Stage<'_>]| stages.iter().map(Stage::sync).collect();
+        let len = if stages.len() > RUN { 1 } else { RUN };
+        let synced: Vec<Result<(), Error>> = in_order(&stages, len, WAITERS, sync);
+        synced.into_iter().collect::<Result<(), _>>()?;
+        Ok(stages)
     }
 }

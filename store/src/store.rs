@@ -301,10 +301,12 @@ impl Store {
     pub(crate) fn all_ids(&self) -> Result<Vec<Id>, Error> {
         let set_aside = sweep::set_aside(&self.inner.root)
             .map_err(|e| Error::io("list", self.inner.root.path_of(OLD), e))?;
-        let names = self.inner.root.names()?.into_iter().chain(set_aside);
-        let mut ids: Vec<Id> = names
-            .filter_map(|name| Id::from_directory_name(&name))
-            .collect();
+        let mut ids = self.inner.root.names(Id::from_directory_name)?;
+        ids.extend(
+            set_aside
+                .iter()
+                .filter_map(|name| Id::from_directory_name(name)),
+        );
         ids.sort_unstable();
         ids.dedup();
         Ok(ids)

@@ -156,7 +156,7 @@ impl Check<'_> {
             self.left(Path::new(&name), None, Problem::Leftover)?;
         }
         self.mode_of(root.path.clone(), None, &root.dir, Path::new("."), 0o700)?;
-        for name in root.names()? {
+        for name in root.names(|name| Some(name.to_vec()))? {
             let name = String::from_utf8_lossy(&name).into_owned();
             match name.as_str() {
                 "." | ".." | OLD => {}

@@ -13,8 +13,9 @@ use crate::{
     power_cut::{Effect, Recording},
 };
 
-/// Calls that change nothing that a power cut could undo. Modes and times are not followed.
-const WITHOUT_EFFECT: [&str; 33] = [
+/// Calls that change nothing that a power cut could undo, or of which nothing is taken on trust: what
+/// `syncfs` brings to disk must be fsynced too. Modes and times are not followed.
+const WITHOUT_EFFECT: [&str; 35] = [
     "access",
     "chmod",
     "epoll_create1",
@@ -23,6 +24,7 @@ const WITHOUT_EFFECT: [&str; 33] = [
     "eventfd2",
     "faccessat",
     "faccessat2",
+    "fadvise64",
     "fchmod",
     "fchmodat",
     "fcntl",
@@ -47,6 +49,7 @@ const WITHOUT_EFFECT: [&str; 33] = [
     "stat",
     "statfs",
     "statx",
+    "syncfs",
     "utimensat",
 ];
 
