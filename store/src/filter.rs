@@ -20,7 +20,11 @@ use crate::{
 };
 
 /// How many secrets are decrypted ahead of the one that is asked for, at most.
-const MAX_AHEAD: usize = 256;
+const MAX_AHEAD: usize = 512;
+
+/// The same where there is a password: one may take half a second, and who stops early has waited for
+/// all.
+const MAX_SLOW_AHEAD: usize = 32;
 
 /// How many bytes of ciphertexts are taken ahead (16 MiB), not counting the last of each thread.
 const MAX_AHEAD_LEN: usize = 16 << 20;
@@ -42,9 +46,10 @@ impl Store {
     /// that matches nothing gives nothing.
     ///
     /// All cores decrypt, ahead of the caller: one secret for each core at first, or as many as scrypt
-    /// has the memory for, and twice as many each time, up to 256 or 16 MiB. So many are read under one
-    /// shared lock. Each is as it is when it is read: one removed before that is passed over. The
-    /// callback of a key runs once, on any of the threads, and no two at the same time.
+    /// has the memory for, and four times as many each time, up to 512 (32 where there is a password)
+    /// or 16 MiB. So many are read under one shared lock. Each is as it is when it is read: one
+    /// removed before that is passed over. The callback of a key runs once, on any of the threads,
+    /// and no two at the same time.
     ///
     /// # Errors
     /// Those of the lock and of listing the directory; of a secret, those of [`get`](Self::get). When
@@ -62,7 +67,7 @@ impl Store {
         let mut ids = ids.into_iter();
         let mut ahead = Vec::new().into_iter();
         // Whoever wants only the first does not pay for many.
-        let first = self.at_once();
+        let (first, most) = self.ahead();
         let mut count = first;
         Ok(iter::from_fn(move || {
             loop {
@@ -78,7 +83,7 @@ impl Store {
                         if batch.is_empty() {
                             return None;
                         }
-                        count = MAX_AHEAD.min(2 * count);
+                        count = most.min(4 * count);
                         ahead = store.decrypt(&batch).into_iter();
                         continue;
                     }
@@ -93,13 +98,15 @@ impl Store {
         }))
     }
 
-    /// How many are decrypted in the time of one.
-    fn at_once(&self) -> usize {
-        let threads = match self.inner.keyring.has(KeyType::Password) {
-            true => cores().min(scrypt::at_once(self.inner.work_factor)),
-            false => cores(),
-        };
-        threads.min(MAX_AHEAD)
+    /// How many are decrypted ahead: at first, as many as in the time of one; and at most.
+    fn ahead(&self) -> (usize, usize) {
+        match self.inner.keyring.has(KeyType::Password) {
+            true => {
+                let first = cores().min(scrypt::at_once(self.inner.work_factor));
+                (first.min(MAX_SLOW_AHEAD), MAX_SLOW_AHEAD)
+            }
+            false => (cores().min(MAX_AHEAD), MAX_AHEAD),
+        }
     }
 
     /// Reads under one lock, and decrypts after it.
