@@ -26,18 +26,21 @@ pub enum Row {
     Update,
     /// Overwrites of three at once.
     Many,
+    /// Overwrites of so many at once that several threads take part.
+    Wide,
     /// Overwrites by the calls of the reference.
     Naive,
 }
 
 impl Row {
     /// Ours.
-    pub const OURS: [Self; 5] = [
+    pub const OURS: [Self; 6] = [
         Self::Overwrite,
         Self::Create,
         Self::Delete,
         Self::Update,
         Self::Many,
+        Self::Wide,
     ];
 
     fn step(self) -> &'static str {
@@ -46,7 +49,16 @@ impl Row {
             Self::Create | Self::Delete => "flip",
             Self::Update => "update",
             Self::Many => "many",
+            Self::Wide => "many-wide",
             Self::Naive => "naive",
+        }
+    }
+
+    /// In how long the death comes, in overwrites.
+    fn span(self) -> f64 {
+        match self {
+            Self::Wide => 12.0,
+            _ => 3.0,
         }
     }
 
@@ -107,7 +119,7 @@ pub fn survives(row: Row, deaths: usize) {
 /// be what the last acknowledged write, or the one under way, made of it; see [`Subject::survives`].
 #[must_use]
 pub fn at_random(subject: &Subject, row: Row, deaths: usize, chance: &mut Chance) -> Figures {
-    let span = duration_of_a_write(subject).mul_f64(3.0);
+    let span = duration_of_a_write(subject).mul_f64(row.span());
     let mut figures = Figures::default();
     for death in 0..deaths {
         // No two rows have a mark in common.

@@ -42,6 +42,11 @@ fn a_kill_while_many_are_written_leaves_the_old_value_or_the_new_one() {
 }
 
 #[test]
+fn a_kill_while_threads_write_many_leaves_the_old_value_or_the_new_one() {
+    survives(Row::Wide);
+}
+
+#[test]
 fn the_reference_s_order_of_calls_loses_secrets_here() {
     let figures = at_random(&Subject::new(), Row::Naive, 50, &mut Chance::new());
     let lost = |loss: &&String| loss.contains("found None") || loss.contains("damaged");

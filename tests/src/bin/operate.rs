@@ -38,6 +38,9 @@ fn main() -> ExitCode {
     }
 }
 
+/// How many secrets `many-wide` writes beside the one: so many that threads stage and sync them.
+const WIDE: usize = 24;
+
 fn steps() -> Result<()> {
     let args: Vec<String> = env::args().skip(1).collect();
     let [root, identity, steps @ ..] = args.as_slice() else {
@@ -98,9 +101,15 @@ fn run(store: &Store, kind: &str, id: &Id, mark: Mark) -> Result<()> {
             }
             Ok(Change::Set(secret))
         })?,
-        "many" | "many-first" | "many-last" => {
+        "many" | "many-first" | "many-last" | "many-wide" => {
             let [first, last] = marked::beside(id);
             let ids = match kind {
+                "many-wide" => {
+                    let others = (0..WIDE).map(|n| format!("{id}.{n:02}").parse());
+                    let mut ids = others.collect::<std::result::Result<Vec<Id>, _>>()?;
+                    ids.insert(WIDE / 2, id.clone());
+                    ids
+                }
                 "many-first" => vec![id.clone(), last],
                 "many-last" => vec![first, id.clone()],
                 _ => vec![first, id.clone(), last],
