@@ -119,9 +119,9 @@ impl Root {
 
     /// Whether the root has a directory of that name, for nobody else to read.
     pub(crate) fn check_dir(&self, name: &str) -> Result<bool, ReadError> {
-        let stat = match statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => stat,
-            Err(Errno::NOENT) => return Ok(false),
+        let stat = match look_at(&self.dir, name) {
+            Ok(Some(stat)) => stat,
+            Ok(None) => return Ok(false),
             Err(Errno::NOTDIR | Errno::LOOP) => {
                 return Err(ReadError::Bad("is not a directory".into()));
             }
@@ -193,10 +193,8 @@ impl Root {
 
     /// Whether `dir` has anything of that name. Reads nothing, and refuses a file that others may.
     pub(crate) fn check_file(&self, dir: &OwnedFd, name: &str) -> Result<bool, ReadError> {
-        let stat = match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => stat,
-            Err(Errno::NOENT) => return Ok(false),
-            Err(e) => return Err(ReadError::Io(e.into())),
+        let Some(stat) = look_at(dir, name).map_err(|e| ReadError::Io(e.into()))? else {
+            return Ok(false);
         };
         // The mode of a symbolic link says nothing.
         if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
@@ -228,10 +226,15 @@ impl Root {
 
     /// Whether the root has anything of that name.
     pub(crate) fn contains(&self, name: &str) -> Result<bool, Errno> {
-        match statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(_) => Ok(true),
-            Err(Errno::NOENT) => Ok(false),
-            Err(e) => Err(e),
-        }
+        Ok(look_at(&self.dir, name)?.is_some())
+    }
+}
+
+/// What has this name, if anything; a symbolic link itself, not what it leads to.
+fn look_at(dir: &OwnedFd, name: &str) -> Result<Option<Stat>, Errno> {
+    match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(stat)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(e) => Err(e),
     }
 }

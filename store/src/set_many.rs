@@ -143,12 +143,13 @@ impl Store {
         let stage = |(id, secret): &(Id, Secret)| self.stage(id, secret, recipients);
         let stages = in_order(chunk, RUN, cores(), |run| run.iter().map(stage).collect());
         let stages: Vec<_> = stages.into_iter().collect::<Result<_, _>>()?;
-        if stages.len() > RUN {
+        let many = stages.len() > RUN;
+        if many {
             self.inner.root.flush_if_faster();
         }
         // All on their way at the same time: the disk serves many with one flush.
         let sync = |stages: &[Stage<'_>]| stages.iter().map(Stage::sync).collect();
-        let len = if stages.len() > RUN { 1 } else { RUN };
+        let len = if many { 1 } else { RUN };
         let synced: Vec<Result<(), Error>> = in_order(&stages, len, WAITERS, sync);
         synced.into_iter().collect::<Result<(), _>>()?;
         Ok(stages)

@@ -15,7 +15,7 @@ use crate::{
 
 /// Calls that change nothing that a power cut could undo, or of which nothing is taken on trust: what
 /// `syncfs` brings to disk must be fsynced too. Modes and times are not followed.
-const WITHOUT_EFFECT: [&str; 35] = [
+const WITHOUT_EFFECT: [&str; 34] = [
     "access",
     "chmod",
     "epoll_create1",
@@ -24,7 +24,6 @@ const WITHOUT_EFFECT: [&str; 35] = [
     "eventfd2",
     "faccessat",
     "faccessat2",
-    "fadvise64",
     "fchmod",
     "fchmodat",
     "fcntl",
