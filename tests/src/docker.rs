@@ -65,6 +65,19 @@ pub fn with_config(text: &str) -> Sandbox {
     sandbox
 }
 
+/// Asserts that `posixage docker` says of this `config.json` that it is damaged, quotes nothing of it,
+/// and changes nothing.
+#[track_caller]
+pub fn assert_damaged(text: &str) {
+    let sandbox = with_config(text);
+    let before = Snapshot::of(&sandbox.home());
+    for args in [&["setup"][..], &["setup", "--dry-run"], &["status"]] {
+        let output = docker(&sandbox, args).run().fails(7).says(["config.json"]);
+        assert!(!output.err().contains("canary"), "{output:?}");
+    }
+    assert_eq!(Snapshot::of(&sandbox.home()), before, "{text:?}");
+}
+
 /// Runs `posixage docker setup`.
 #[track_caller]
 pub fn setup(sandbox: &Sandbox) -> Output {

@@ -4,7 +4,9 @@ use std::{fs, os::unix::fs::PermissionsExt};
 
 use posixage_tests::{
     binary,
-    docker::{CONFIG, assert_encrypted, docker, with_config, with_wrapper, wrapper},
+    docker::{
+        CONFIG, assert_damaged, assert_encrypted, docker, with_config, with_wrapper, wrapper,
+    },
     docker_helper::{HELPER, get},
     tools,
     tree::Snapshot,
@@ -27,13 +29,7 @@ fn an_invalid_config_is_an_error_and_untouched() {
         "\u{feff}{}",
         "\0",
     ] {
-        let sandbox = with_config(text);
-        let before = Snapshot::of(&sandbox.home());
-        for args in [&["setup"][..], &["setup", "--dry-run"], &["status"]] {
-            let output = docker(&sandbox, args).run().fails(7).says(["config.json"]);
-            assert!(!output.err().contains("canary"), "{output:?}");
-        }
-        assert_eq!(Snapshot::of(&sandbox.home()), before, "{text:?}");
+        assert_damaged(text);
     }
     let sandbox = with_config("{}");
     fs::write(sandbox.docker_config(), b"{\"a\":\"\xff\"}").unwrap();
