@@ -5,7 +5,7 @@ use std::{fmt, process::ExitCode};
 pub(crate) use posixage::lock::reason;
 use posixage::{Error, KeyError};
 
-use crate::output::{printable, say};
+use crate::io::output::{printable, say};
 
 /// What the exit codes mean; they are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

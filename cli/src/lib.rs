@@ -2,23 +2,16 @@
 //! binary of that name calls it.
 
 mod args;
-mod cargo;
 mod commands;
-mod config;
-mod docker;
-mod dotenv;
-mod entry_id;
+mod docker_setup;
 mod failure;
-mod git;
-mod input;
-mod keys;
-mod output;
-mod password;
+mod helpers;
+mod io;
 mod process;
+mod session;
 mod settings;
-mod terminal;
 mod usage;
-mod value;
+mod user_config;
 
 use std::process::ExitCode;
 
@@ -33,19 +26,19 @@ pub fn posixage() -> ExitCode {
 #[must_use]
 pub fn docker_credential_posixage() -> ExitCode {
     process::begin();
-    docker::helper::run(std::env::args_os().skip(1))
+    helpers::docker::run(std::env::args_os().skip(1))
 }
 
 /// `git-credential-posixage`, which keeps Git's credentials.
 #[must_use]
 pub fn git_credential_posixage() -> ExitCode {
     process::begin();
-    git::run(std::env::args_os().skip(1)).unwrap_or_else(|failure| failure.report())
+    helpers::git::run(std::env::args_os().skip(1)).unwrap_or_else(|failure| failure.report())
 }
 
 /// `cargo-credential-posixage`, which keeps the tokens of registries for Cargo.
 #[must_use]
 pub fn cargo_credential_posixage() -> ExitCode {
     process::begin();
-    cargo::run().unwrap_or_else(|failure| failure.report())
+    helpers::cargo::run().unwrap_or_else(|failure| failure.report())
 }

@@ -12,9 +12,9 @@ use posixage::lock::Wait;
 
 use crate::{
     args::{Global, parse_duration},
-    config::{Config, PasswordCommand},
     failure::{Code, Failure},
-    output::say,
+    io::output::say,
+    user_config::{Config, PasswordCommand},
 };
 
 /// Where systemd puts what a service's `LoadCredential=` names, and the names that we look for.

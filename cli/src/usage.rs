@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::{
     failure::{Code, Failure},
-    output::{print, say},
+    io::output::{print, say},
 };
 
 /// Help and version are results; anything else is a mistake, said like every other.

@@ -9,8 +9,8 @@ use std::{
 
 use crate::{
     Error, Mode,
-    hold::{Fenced, Hold},
-    kernel::Kernel,
+    protocol::hold::{Fenced, Hold},
+    system::kernel::Kernel,
 };
 
 /// A lock that is held. Dropping it releases the lock; so does the end of the process, however it

@@ -24,17 +24,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod acquire;
 mod error;
 mod guard;
-mod heartbeat;
-mod hold;
-mod kernel;
-mod proc;
-mod queue;
+mod protocol;
 mod status;
 mod system;
-mod takeover;
 mod wait;
 
 #[cfg(test)]
@@ -50,7 +44,11 @@ use std::{
     time::Instant,
 };
 
-use crate::{acquire::Contender, kernel::Kernel, system::System, wait::Thresholds};
+use crate::{
+    protocol::acquire::Contender,
+    system::{System, kernel::Kernel},
+    wait::Thresholds,
+};
 
 pub use crate::{
     error::{Error, Loss, reason},

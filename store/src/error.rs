@@ -7,7 +7,10 @@ use std::{
 
 use posixage_lock::reason;
 
-use crate::{id::Id, key::KeyType, key_error::KeyError};
+use crate::{
+    id::Id,
+    keys::{KeyError, KeyType},
+};
 
 /// Why an operation on a store failed. The store is as it was before, unless the variant says
 /// otherwise. Nothing secret is in it.

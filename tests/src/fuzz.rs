@@ -1,7 +1,7 @@
 //! What the fuzz targets do with an input, whatever it is; a violated rule is a panic.
 //!
-//! `tests/fuzz/` has a target for each of them, for cargo-fuzz; `tests/tests/fuzz.rs` replays the inputs
-//! in `fixtures/fuzz/`, and `tests/tests/model.rs` runs the model on random ones.
+//! `tests/fuzz/` has a target for each of them, for cargo-fuzz; `tests/it/house/fuzz.rs` replays the inputs
+//! in `fixtures/fuzz/`, and `tests/it/library/model.rs` runs the model on random ones.
 
 mod bytes;
 pub mod config;

@@ -5,7 +5,7 @@ use clap::CommandFactory;
 use crate::{
     args::{Cli, Completions},
     failure::Failure,
-    output::print,
+    io::output::print,
 };
 
 pub(crate) fn run(args: &Completions) -> Result<(), Failure> {

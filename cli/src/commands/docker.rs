@@ -2,7 +2,7 @@
 
 use crate::{
     args::{Docker, DockerCommand},
-    docker::{config_file::ConfigFile, setup, status, undo},
+    docker_setup::{config_file::ConfigFile, setup, status, undo},
     failure::Failure,
     settings::Settings,
 };

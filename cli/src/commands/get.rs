@@ -8,10 +8,12 @@ use serde::Serialize;
 use crate::{
     args::Get,
     failure::Failure,
-    keys,
-    output::{print, print_json},
+    io::{
+        output::{print, print_json},
+        value::Encoding,
+    },
+    session,
     settings::Settings,
-    value::Encoding,
 };
 
 #[derive(Serialize)]
@@ -24,10 +26,10 @@ struct Object<'a> {
 
 pub(crate) fn run(settings: &Settings, args: &Get) -> Result<(), Failure> {
     if args.metadata {
-        let metadata = keys::open_keyless(settings)?.metadata(&args.id)?;
+        let metadata = session::open_keyless(settings)?.metadata(&args.id)?;
         return print_json(&metadata);
     }
-    let secret = keys::open_to_read(settings)?.get(&args.id)?;
+    let secret = session::open_to_read(settings)?.get(&args.id)?;
     if args.json {
         let (value, encoding) = Encoding::encode(secret.expose());
         return print_json(&Object {

@@ -1,9 +1,9 @@
 //! `posixage init`
 
-use crate::{args::Init, failure::Failure, keys, output::print, settings::Settings};
+use crate::{args::Init, failure::Failure, io::output::print, session, settings::Settings};
 
 pub(crate) fn run(settings: &Settings, args: Init) -> Result<(), Failure> {
-    let made = keys::make_store(
+    let made = session::make_store(
         settings,
         &args.recipients,
         args.password,

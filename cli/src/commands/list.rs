@@ -8,8 +8,8 @@ use serde::Serialize;
 use crate::{
     args::List,
     failure::{self, Failure},
-    keys,
-    output::{print, print_json, printable},
+    io::output::{print, print_json, printable},
+    session,
     settings::Settings,
 };
 
@@ -20,7 +20,7 @@ struct Object<'a> {
 }
 
 pub(crate) fn run(settings: &Settings, args: &List) -> Result<(), Failure> {
-    let store = keys::open_keyless(settings)?;
+    let store = session::open_keyless(settings)?;
     let pattern = args.pattern.clone().unwrap_or_else(Pattern::all);
     let mut failures = Vec::new();
     let mut secrets: Vec<(Id, Option<Metadata>)> = Vec::new();

@@ -18,12 +18,13 @@ use signal_hook::{
 use crate::{
     args::Lock,
     failure::{Failure, reason},
-    keys, password, process,
+    io::password,
+    process, session,
     settings::Settings,
 };
 
 pub(crate) fn run(settings: &Settings, args: &Lock) -> Result<ExitCode, Failure> {
-    let store = keys::open_keyless(settings)?;
+    let store = session::open_keyless(settings)?;
     let mode = if args.shared {
         Mode::Shared
     } else {

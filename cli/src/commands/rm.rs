@@ -2,10 +2,10 @@
 
 use posixage::{Error, Pattern};
 
-use crate::{args::Rm, failure::Failure, keys, settings::Settings};
+use crate::{args::Rm, failure::Failure, session, settings::Settings};
 
 pub(crate) fn run(settings: &Settings, args: Rm) -> Result<(), Failure> {
-    let store = keys::open_keyless(settings)?;
+    let store = session::open_keyless(settings)?;
     if args.all {
         for entry in store.list(&Pattern::all())? {
             match store.remove(&entry.id) {

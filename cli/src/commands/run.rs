@@ -18,9 +18,9 @@ use zeroize::Zeroizing;
 
 use crate::{
     args::Run,
-    dotenv,
     failure::{self, Code, Failure, reason},
-    keys, password,
+    io::{dotenv, password},
+    session,
     settings::Settings,
 };
 
@@ -62,7 +62,7 @@ fn resolve(settings: &Settings, environment: &mut Environment) -> Result<(), Fai
     }
     // Who has no reference needs no store.
     if !references.is_empty() {
-        let store = keys::open_to_read(settings)?;
+        let store = session::open_to_read(settings)?;
         // In one pass: what a secret says is not looked into, and each is decrypted once.
         for (id, names) in references {
             let value = match store.get(&id) {

@@ -13,10 +13,9 @@ use zeroize::Zeroizing;
 use crate::{
     args::Set,
     failure::{Code, Failure},
-    input, keys,
+    io::{input, terminal, value::Encoding},
+    session,
     settings::Settings,
-    terminal,
-    value::Encoding,
 };
 
 /// What `--json` reads.
@@ -32,7 +31,7 @@ struct Object {
 
 pub(crate) fn run(settings: &Settings, args: Set) -> Result<(), Failure> {
     let Target { id, value } = Target::parse(&args.id)?;
-    let store = keys::open_to_write(settings)?;
+    let store = session::open_to_write(settings)?;
     if !args.force {
         // Nobody should type a value for nothing. What decides is the commit.
         match store.metadata(&id) {

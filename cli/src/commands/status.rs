@@ -9,8 +9,8 @@ use serde::Serialize;
 use crate::{
     args::Status,
     failure::Failure,
-    keys,
-    output::{print, print_json},
+    io::output::{print, print_json},
+    session,
     settings::Settings,
 };
 
@@ -53,7 +53,7 @@ struct Holder {
 }
 
 pub(crate) fn run(settings: &Settings, args: &Status) -> Result<(), Failure> {
-    let store = keys::open_keyless(settings)?;
+    let store = session::open_keyless(settings)?;
     let lock = store.lock_status()?;
     let report = report(settings, &store, &lock)?;
     if args.json {
@@ -99,7 +99,7 @@ pub(crate) fn run(settings: &Settings, args: &Status) -> Result<(), Failure> {
 fn report(settings: &Settings, store: &Store, lock: &lock::Status) -> Result<Report, Failure> {
     let config = store.config();
     let mut keys = Vec::new();
-    for source in keys::identities(settings)? {
+    for source in session::identities(settings)? {
         keys.push(Key {
             name: source.name().into(),
             key_type: source.key_type().to_string(),
@@ -131,7 +131,7 @@ fn is_recipient(source: &KeySource<Identity>, recipients: &[Recipient]) -> Optio
 /// Whether a key decrypts the first secret of a store that does not say who its recipients are.
 fn decrypts(settings: &Settings, source: KeySource<Identity>) -> Option<bool> {
     source.known_recipients()?;
-    let store = keys::open_with(settings, source).ok()?;
+    let store = session::open_with(settings, source).ok()?;
     let first = store.list(&Pattern::all()).ok()?.next()?.id;
     match store.get(&first) {
         Ok(_) => Some(true),

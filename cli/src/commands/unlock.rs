@@ -3,12 +3,12 @@
 use crate::{
     args::Unlock,
     failure::{Code, Failure},
-    keys,
+    session,
     settings::Settings,
 };
 
 pub(crate) fn run(settings: &Settings, args: &Unlock) -> Result<(), Failure> {
-    let store = keys::open_keyless(settings)?;
+    let store = session::open_keyless(settings)?;
     let before = store.lock_status()?;
     if !args.force {
         let message = if before.holders.is_empty() {

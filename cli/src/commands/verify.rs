@@ -6,8 +6,8 @@ use serde::Serialize;
 use crate::{
     args::Verify,
     failure::{Code, Failure},
-    keys,
-    output::{print, print_json, printable},
+    io::output::{print, print_json, printable},
+    session,
     settings::Settings,
 };
 
@@ -23,7 +23,7 @@ struct Object {
 }
 
 pub(crate) fn run(settings: &Settings, args: &Verify) -> Result<(), Failure> {
-    let store = keys::open_to_verify(settings, args.decrypt)?;
+    let store = session::open_to_verify(settings, args.decrypt)?;
     let what = What::new()
         .with_decrypt(args.decrypt)
         .with_repair(args.repair);

@@ -12,8 +12,7 @@ use super::{
 };
 use crate::{
     Mode, Takeover, Wait,
-    acquire::Contender,
-    hold::Hold,
+    protocol::{acquire::Contender, hold::Hold},
     wait::{Deadline, Thresholds},
 };
 

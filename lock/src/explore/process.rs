@@ -12,9 +12,8 @@ use rustix::io::Errno;
 use super::call::{Answer, Call, Fd, Label, Outcome, Pid, Seconds};
 use crate::{
     Activity, Holder, Mode, Status,
-    heartbeat::Heart,
+    protocol::{heartbeat::Heart, takeover::SPARE_NAME},
     system::{Access, LOCK_NAME, Name, Result, Stat, System},
-    takeover::SPARE_NAME,
 };
 
 /// What runs in a process, on a [`Sim`].

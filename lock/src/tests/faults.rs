@@ -19,12 +19,12 @@ use rustix::io::Errno;
 use super::{lock_in, root};
 use crate::{
     Error, FILE_NAME, Mode, Status, Takeover, Wait,
-    acquire::Contender,
-    heartbeat::Heart,
-    hold::{Fenced, Hold},
-    kernel::Kernel,
-    queue::Place,
-    system::{Access, Name, Result, Stat, System},
+    protocol::{
+        acquire::Contender,
+        heartbeat::Heart,
+        hold::{Fenced, Hold},
+    },
+    system::{Access, Name, Result, Stat, System, kernel::Kernel, queue::Place},
 };
 
 /// The kernel, with one call that fails.
@@ -378,14 +378,14 @@ fn a_read_only_lock_file_need_not_be_touched() {
         refuses: Some("touch"),
         ..system
     };
-    let mut locked = crate::hold::Locked {
+    let mut locked = crate::protocol::hold::Locked {
         file,
         id,
         read_only: true,
     };
-    assert!(crate::hold::touch(&system, &locked).is_ok());
+    assert!(crate::protocol::hold::touch(&system, &locked).is_ok());
     locked.read_only = false;
-    assert!(crate::hold::touch(&system, &locked).is_err());
+    assert!(crate::protocol::hold::touch(&system, &locked).is_err());
 }
 
 /// A child of fork(2) has a copy of the guard: it must neither believe in it nor release the

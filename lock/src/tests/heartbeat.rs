@@ -10,8 +10,7 @@ use std::{
 use super::{lock_in, make_fifo, root};
 use crate::{
     Error, FILE_NAME, Kind, LockFile, Loss, Mode, Wait,
-    kernel::Kernel,
-    system::{LOCK_NAME, System},
+    system::{LOCK_NAME, System, kernel::Kernel},
     wait::Thresholds,
 };
 

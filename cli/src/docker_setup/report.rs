@@ -1,0 +1,53 @@
+//! What was done, or would be, a line for each thing.
+
+use std::fmt::Display;
+
+use crate::{
+    docker_setup::config_file::ConfigFile,
+    failure::Failure,
+    io::output::{print, printable},
+};
+
+/// Lines of a name and what is said about it.
+pub(crate) struct Report {
+    dry_run: bool,
+    lines: Vec<String>,
+    pub(crate) notes: Vec<String>,
+}
+
+impl Report {
+    pub(crate) fn new(file: &ConfigFile, dry_run: bool) -> Self {
+        let mut report = Self {
+            dry_run,
+            lines: Vec::new(),
+            notes: Vec::new(),
+        };
+        report.line("config", file.path.display());
+        report
+    }
+
+    pub(crate) fn line(&mut self, name: &str, text: impl Display) {
+        self.lines.push(format!("{name:12}{text}"));
+    }
+
+    /// Something that was changed, or that a run in earnest would change.
+    pub(crate) fn done(&mut self, name: &str, would: &str, text: impl Display) {
+        match self.dry_run {
+            true if name == "credsStore" => self.line(would, format_args!("{name} {text}")),
+            true => self.line(would, text),
+            false => self.line(name, text),
+        }
+    }
+
+    /// Something to know that is no result.
+    pub(crate) fn note(&mut self, text: impl Display) {
+        self.notes.push(text.to_string());
+    }
+
+    pub(crate) fn print(&self) -> Result<(), Failure> {
+        print(|out| {
+            let mut lines = self.lines.iter();
+            lines.try_for_each(|line| writeln!(out, "{}", printable(line)))
+        })
+    }
+}

@@ -1,0 +1,6 @@
+//! `docker-credential-posixage`: keeps registry logins for Docker, Podman, Skopeo and Buildah.
+
+pub(crate) mod credential;
+pub(crate) mod protocol;
+
+pub(crate) use protocol::run;

@@ -1,0 +1,62 @@
+//! `erase`: a credential that was refused.
+
+use posixage::{Change, Error, Store};
+
+use crate::{
+    failure::{self, Failure},
+    helpers::git::{
+        description::{Attribute, Description},
+        entry::{self, Entry},
+    },
+    session,
+    settings::Settings,
+};
+
+/// What must be the same, if Git names it: a newer password is not erased with an older one.
+const COMPARED: [Attribute; 2] = [Attribute::Password, Attribute::Credential];
+
+/// Removes every credential that Git may mean.
+pub(super) fn run(settings: &Settings, request: &Description) -> Result<(), Failure> {
+    if !session::is_there(settings)? {
+        return Ok(());
+    }
+    let (entries, mut failures) = entry::find(&session::open_keyless(settings)?, request)?;
+    if entries.is_empty() {
+        return failure::all(failures);
+    }
+    let compares = COMPARED.iter().any(|attribute| request.has(*attribute));
+    let store = match compares {
+        true => session::open_to_compare(settings)?,
+        false => session::open_keyless(settings)?,
+    };
+    for entry in entries {
+        let erased = match compares {
+            true => erase_same(&store, &entry, request),
+            false => store.remove(&entry.id),
+        };
+        match erased {
+            Ok(()) | Err(Error::NotFound { .. }) => {}
+            Err(error) => failures.push(error.into()),
+        }
+    }
+    failure::all(failures)
+}
+
+/// Compares and removes under one lock: nobody stores a newer password in between.
+fn erase_same(store: &Store, entry: &Entry, request: &Description) -> Result<(), Error> {
+    store.update(&entry.id, |secret| {
+        let Some(secret) = secret else {
+            return Ok(Change::Keep);
+        };
+        let credential = Description::parse(secret.expose()).map_err(|e| e.to_string())?;
+        let is_same = COMPARED.iter().all(|attribute| {
+            let wanted = request.get(*attribute);
+            wanted.is_none() || wanted == credential.get(*attribute)
+        });
+        Ok(if is_same {
+            Change::Remove
+        } else {
+            Change::Keep
+        })
+    })
+}

@@ -1,0 +1,8 @@
+//! What goes in and out: standard input and output, the terminal, passwords, files of variables.
+
+pub(crate) mod dotenv;
+pub(crate) mod input;
+pub(crate) mod output;
+pub(crate) mod password;
+pub(crate) mod terminal;
+pub(crate) mod value;

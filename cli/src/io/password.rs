@@ -1,0 +1,105 @@
+//! Where a password comes from when a secret needs one.
+
+use std::{env, path::Path, process::Command};
+
+use posixage::{
+    Identity, KeyError, KeyFile, KeySource, Password,
+    secrecy::{ExposeSecret, SecretString},
+};
+use zeroize::Zeroizing;
+
+use crate::{failure::Failure, io::terminal, settings::Settings, user_config::PasswordCommand};
+
+/// The variable that may hold a password. Never handed on to a child.
+pub(crate) const VARIABLE: &str = "POSIXAGE_PASSWORD";
+
+/// A password from `--password-file`, the environment, systemd or `password-command`, if one is set; an
+/// empty variable is none. Not fetched before it is needed.
+pub(crate) fn configured(settings: &Settings) -> Option<KeySource<Identity>> {
+    if let Some(path) = &settings.password_file {
+        return Some(from_file(settings, path));
+    }
+    if env::var_os(VARIABLE).is_some_and(|text| !text.is_empty()) {
+        let name = format!("password in {VARIABLE}");
+        return Some(KeySource::password(name, from_variable));
+    }
+    if let Some(path) = &settings.password_credential {
+        return Some(from_file(settings, path));
+    }
+    let command = settings.password_command.clone()?;
+    let name = "password from password-command";
+    Some(KeySource::password(name, move || from_command(&command)))
+}
+
+fn from_file(settings: &Settings, path: &Path) -> KeySource<Identity> {
+    let file = KeyFile::new(path).allow_insecure_permissions(settings.allows_insecure(path));
+    KeySource::password(format!("password in {}", path.display()), move || {
+        file.password()
+    })
+}
+
+/// A password from a prompt, when one is needed.
+pub(crate) fn prompted() -> KeySource<Identity> {
+    KeySource::password("password", || ask("password: "))
+}
+
+/// A password from a prompt, now. Without a terminal the answer is where else one was looked for.
+pub(crate) fn ask(prompt: &str) -> Result<Password, KeyError> {
+    if terminal::open().is_none() {
+        return Err(KeyError::Unavailable(format!(
+            "no password: not in --password-file, POSIXAGE_PASSWORD_FILE, {VARIABLE}, \
+             $CREDENTIALS_DIRECTORY or password-command, and there is no terminal to ask on"
+        )));
+    }
+    trimmed(&text(terminal::ask_hidden(prompt))?, "the prompt")
+}
+
+/// Asks for what unlocks a key file.
+pub(crate) fn ask_passphrase(path: &Path) -> Result<SecretString, KeyError> {
+    let path = path.display();
+    if terminal::open().is_none() {
+        return Err(KeyError::Unavailable(format!(
+            "key file {path} is locked, and there is no terminal to ask for its passphrase"
+        )));
+    }
+    text(terminal::ask_hidden(&format!("passphrase for {path}: ")))
+}
+
+fn text(answer: Result<Zeroizing<Vec<u8>>, Failure>) -> Result<SecretString, KeyError> {
+    let answer = answer.map_err(|failure| KeyError::Unavailable(failure.to_string()))?;
+    match std::str::from_utf8(&answer) {
+        Ok(text) => Ok(text.into()),
+        Err(_) => Err(KeyError::Unavailable("what was typed is not UTF-8".into())),
+    }
+}
+
+fn trimmed(text: &SecretString, place: &str) -> Result<Password, KeyError> {
+    Password::new(text.expose_secret())
+        .ok_or_else(|| KeyError::Unavailable(format!("the password from {place} is empty")))
+}
+
+fn from_variable() -> Result<Password, KeyError> {
+    let text = env::var(VARIABLE)
+        .map_err(|_| KeyError::Unavailable(format!("{VARIABLE} is not UTF-8")))?;
+    trimmed(&text.into(), VARIABLE)
+}
+
+fn from_command(command: &PasswordCommand) -> Result<Password, KeyError> {
+    let mut child = match command {
+        PasswordCommand::Shell(script) => {
+            let mut sh = Command::new("sh");
+            sh.arg("-c").arg(script);
+            sh
+        }
+        PasswordCommand::Argv(argv) => {
+            let (program, args) = argv
+                .split_first()
+                .ok_or_else(|| KeyError::Unavailable("password-command is empty".into()))?;
+            let mut direct = Command::new(program);
+            direct.args(args);
+            direct
+        }
+    };
+    child.env_remove(VARIABLE);
+    Password::from_command(child)
+}

@@ -1,0 +1,338 @@
+//! Taking the lock.
+
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock, atomic::AtomicU64},
+    time::Duration,
+};
+
+use rustix::io::Errno;
+
+use crate::{
+    Error, Holder, Kind, Mode, Status, Takeover,
+    protocol::{
+        hold::{Hold, Locked, nanoseconds, touch},
+        takeover::Watch,
+    },
+    system::{Access, FileId, LOCK_NAME, Stat, System},
+    wait::{Deadline, Thresholds, Wait},
+};
+
+/// Somebody who wants the lock.
+pub(crate) struct Contender<'a, S: System> {
+    pub(crate) system: &'a Arc<S>,
+    /// The lock file, for messages.
+    pub(crate) path: &'a Path,
+    pub(crate) mode: Mode,
+    pub(crate) takeover: Takeover,
+    pub(crate) thresholds: Thresholds,
+    /// Told once that, and for whom, the caller waits.
+    pub(crate) notice: Option<&'a (dyn Fn(&Status) + Send + Sync)>,
+    pub(crate) deadline: Deadline,
+}
+
+/// How often a lock file may vanish under somebody who does not wait: each time somebody else has
+/// just replaced it.
+const PATIENCE: u32 = 100;
+
+/// How often opening may say that the directory is not there before it is believed.
+const DISBELIEF: u32 = 3;
+
+enum Opened<F> {
+    File {
+        file: F,
+        read_only: bool,
+    },
+    /// The directory was removed; or, on some network file systems, the file was just now.
+    Gone,
+    /// There is no lock file, and we may not make one.
+    Unavailable,
+}
+
+/// One attempt either ends with the lock, or finds that the lock file is not what it was.
+type Attempt<S> = Result<Option<Arc<Hold<S>>>, Error>;
+
+impl<'a, S: System> Contender<'a, S> {
+    pub(crate) fn new(system: &'a Arc<S>, path: &'a Path, mode: Mode, wait: Wait) -> Self {
+        Self {
+            system,
+            path,
+            mode,
+            takeover: Takeover::Never,
+            thresholds: Thresholds::STANDARD,
+            notice: None,
+            deadline: Deadline::new(wait),
+        }
+    }
+
+    pub(crate) fn acquire(mut self) -> Result<Arc<Hold<S>>, Error> {
+        let mut rounds = 0;
+        loop {
+            if let Some(hold) = self.attempt(rounds)? {
+                return Ok(hold);
+            }
+            rounds += 1;
+            let out_of_time = match self.deadline.begin(&**self.system) {
+                Some(wait) => self.system.monotonic() >= wait.until,
+                None => rounds == PATIENCE,
+            };
+            if out_of_time {
+                return Err(self.timeout());
+            }
+        }
+    }
+
+    fn attempt(&mut self, rounds: u32) -> Attempt<S> {
+        let system = &**self.system;
+        let (file, read_only) = match self.open()? {
+            Opened::File { file, read_only } => (file, read_only),
+            Opened::Gone if rounds < DISBELIEF => return Ok(None),
+            Opened::Gone => return Err(self.failed("open", Errno::NOENT)),
+            // Once more: somebody may have removed the file between the two openings.
+            Opened::Unavailable if rounds == 0 => return Ok(None),
+            Opened::Unavailable => return Ok(Some(self.hold(None, Duration::ZERO))),
+        };
+        let stat = system
+            .stat(&file)
+            .map_err(|errno| self.failed("stat", errno))?;
+        if stat.kind != Kind::File {
+            return Err(Error::NotRegular {
+                path: self.path.into(),
+                kind: stat.kind,
+            });
+        }
+        let mut locked = Locked {
+            file,
+            id: stat.id,
+            read_only,
+        };
+
+        // I1, fresh before visible: the file is fresh before we can hold it. Otherwise whoever our
+        // lock refuses could find a time from before we came, take us for dead, and remove the file
+        // under us.
+        touch(system, &locked).map_err(|errno| self.failed("touch", errno))?;
+
+        let refused = |errno| self.flock_failed(errno);
+        if !system.try_flock(&locked.file, self.mode).map_err(refused)? {
+            match self.wait_in_queue(locked)? {
+                Some(granted) => locked = granted,
+                None => return Ok(None),
+            }
+        }
+        self.settle(locked)
+    }
+
+    /// With flock granted: makes sure that it is the lock, and not a lock on a file that was
+    /// removed while we were on our way to it.
+    pub(crate) fn settle(&self, locked: Locked<S::File>) -> Attempt<S> {
+        let system = &**self.system;
+        let id = locked.id;
+        // Before the touch, so that the file is never older than it is held to be.
+        let now = system.boottime();
+        // I1 again: we may have waited since the first.
+        if let Err(errno) = touch(system, &locked) {
+            let _ = system.unlock(&locked.file);
+            return Err(self.failed("touch", errno));
+        }
+        let hold = self.hold(Some(locked), now);
+        // The heart beats before the last look, not after it: however slow this thread is, the file
+        // does not grow stale between the look and the guard.
+        if system.heart().add(&hold) {
+            system.keep_beating();
+        }
+        // I2, same inode: the lock counts only on the file that others will find at the path.
+        // Otherwise somebody who replaced it in the meantime locks the new one beside us. That it
+        // is gone altogether is no error: somebody removed it, and we make a new one.
+        let is_current = match self.current(id) {
+            Ok(current) => current.is_some(),
+            Err(error) => {
+                let _ = hold.release();
+                return Err(error);
+            }
+        };
+        // Whoever was slow on the way begins again. Otherwise its lock would count as lost before
+        // the heart's first beat.
+        if is_current && hold.is_fresh() {
+            return Ok(Some(hold));
+        }
+        hold.release().map_err(|errno| self.flock_failed(errno))?;
+        Ok(None)
+    }
+
+    /// I7, fair and bounded: waits in the kernel's queue, and looks up from it now and then. Gives
+    /// the file with the lock on it, or the new one if it was taken over; none when the file at the
+    /// path is no longer this one.
+    fn wait_in_queue(&mut self, locked: Locked<S::File>) -> Result<Option<Locked<S::File>>, Error> {
+        let system = &**self.system;
+        let Some(wait) = self.deadline.begin(system) else {
+            return Err(self.timeout());
+        };
+        let Locked {
+            file,
+            id,
+            read_only,
+        } = locked;
+        let mut place = system
+            .queue(file, self.mode)
+            .map_err(|errno| self.flock_failed(errno))?;
+        let mut watch = Watch::default();
+        loop {
+            let now = system.monotonic();
+            if now >= wait.until {
+                return Err(self.timeout());
+            }
+            let look = wait.until.min(now.saturating_add(self.thresholds.look));
+            match system.wait(&mut place, look) {
+                Ok(Some(file)) => {
+                    return Ok(Some(Locked {
+                        file,
+                        id,
+                        read_only,
+                    }));
+                }
+                Ok(None) => {}
+                Err(errno) => return Err(self.flock_failed(errno)),
+            }
+            let Some(current) = self.current(id)? else {
+                return Ok(None);
+            };
+            self.announce(wait.at);
+            if self.takeover == Takeover::Stale
+                && watch.look(
+                    system.monotonic(),
+                    current.mtime,
+                    self.stopped(),
+                    &self.thresholds,
+                )
+                && let Some(taken) = self.take_over(&current)?
+            {
+                return Ok(Some(taken));
+            }
+        }
+    }
+
+    /// The lock file, if it still is this inode. Nobody waits behind one that was replaced: its
+    /// holder may keep it for ever.
+    fn current(&self, id: FileId) -> Result<Option<Stat>, Error> {
+        match self.system.stat_at(LOCK_NAME) {
+            Ok(stat) => Ok((stat.id == id).then_some(stat)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(self.failed("stat", errno)),
+        }
+    }
+
+    /// Whether there are holders to be seen, and all of them are stopped.
+    fn stopped(&self) -> bool {
+        let holders = self.system.status().unwrap_or_default().holders;
+        !holders.is_empty() && holders.iter().all(Holder::is_stopped)
+    }
+
+    fn announce(&mut self, begun: Duration) {
+        if self.system.monotonic().saturating_sub(begun) < self.thresholds.notice {
+            return;
+        }
+        if let Some(notice) = self.notice.take() {
+            notice(&self.others());
+        }
+    }
+
+    /// What is known of those who are in the way.
+    fn others(&self) -> Status {
+        // The kernel lists locks a page at a time, and may pass over one while others come and go.
+        let mut status = Status::default();
+        for _ in 0..3 {
+            status = self.system.status().unwrap_or_default();
+            if !status.holders.is_empty() {
+                break;
+            }
+        }
+        let own = self.system.pid();
+        status.waiters.retain(|pid| *pid != own);
+        status
+    }
+
+    /// I8, readable without write access: a shared lock needs no more than a file that can be read.
+    /// Where there is none and none can be made, it needs none.
+    fn open(&self) -> Result<Opened<S::File>, Error> {
+        let denied = match self.system.open(Access::Create) {
+            Ok(file) => {
+                return Ok(Opened::File {
+                    file,
+                    read_only: false,
+                });
+            }
+            Err(Errno::NOENT) => return Ok(Opened::Gone),
+            Err(errno @ (Errno::ROFS | Errno::ACCESS | Errno::PERM)) => errno,
+            Err(errno) => return Err(self.open_failed(errno)),
+        };
+        if self.mode == Mode::Exclusive {
+            return Err(self.open_failed(denied));
+        }
+        match self.system.open(Access::ReadOnly) {
+            Ok(file) => Ok(Opened::File {
+                file,
+                read_only: true,
+            }),
+            Err(Errno::NOENT) => Ok(Opened::Unavailable),
+            Err(errno) => Err(self.open_failed(errno)),
+        }
+    }
+
+    fn hold(&self, locked: Option<Locked<S::File>>, now: Duration) -> Arc<Hold<S>> {
+        Arc::new(Hold {
+            system: Arc::clone(self.system),
+            mode: self.mode,
+            locked,
+            pid: self.system.pid(),
+            thresholds: self.thresholds,
+            beaten: AtomicU64::new(nanoseconds(now)),
+            loss: OnceLock::new(),
+        })
+    }
+
+    fn timeout(&mut self) -> Error {
+        let system = &**self.system;
+        let waited = self.deadline.begin(system).map_or(Duration::ZERO, |wait| {
+            system.monotonic().saturating_sub(wait.at)
+        });
+        Error::Timeout {
+            path: self.path.into(),
+            mode: self.mode,
+            waited,
+            status: Box::new(self.others()),
+        }
+    }
+
+    fn open_failed(&self, errno: Errno) -> Error {
+        // O_NOFOLLOW, and the kinds of file that cannot be opened for writing at all.
+        if let Errno::LOOP | Errno::ISDIR | Errno::NXIO | Errno::NODEV = errno
+            && let Ok(stat) = self.system.stat_at(LOCK_NAME)
+            && stat.kind != Kind::File
+        {
+            return Error::NotRegular {
+                path: self.path.into(),
+                kind: stat.kind,
+            };
+        }
+        self.failed("open", errno)
+    }
+
+    pub(crate) fn flock_failed(&self, errno: Errno) -> Error {
+        match errno {
+            Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL => Error::Unsupported {
+                path: self.path.into(),
+                call: "flock",
+                source: errno.into(),
+            },
+            errno => self.failed("lock", errno),
+        }
+    }
+
+    pub(crate) fn failed(&self, op: &'static str, errno: Errno) -> Error {
+        Error::Io {
+            op,
+            path: self.path.into(),
+            source: errno.into(),
+        }
+    }
+}

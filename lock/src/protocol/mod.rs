@@ -1,0 +1,6 @@
+//! The protocol: taking the lock, taking it over, holding it, keeping it fresh.
+
+pub(crate) mod acquire;
+pub(crate) mod heartbeat;
+pub(crate) mod hold;
+pub(crate) mod takeover;

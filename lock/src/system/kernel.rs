@@ -1,0 +1,268 @@
+//! The real system: system calls on an open directory. The only module that may call flock(2) and
+//! renameat2(2).
+
+use std::{
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use rustix::{
+    fs::{self, AtFlags, FileType, FlockOperation, OFlags, RenameFlags, Timestamps},
+    io::Errno,
+    time::{ClockId, Timespec},
+};
+
+use crate::{
+    Mode, Status,
+    protocol::heartbeat::Heart,
+    system::{Access, FileId, Kind, LOCK_NAME, Name, Result, Stat, System, proc, queue::Place},
+};
+
+/// Every lock of this process, whichever handle took it.
+static HEART: Heart<Kernel> = Heart::new();
+
+/// A directory, opened.
+#[derive(Debug)]
+pub(crate) struct Kernel {
+    directory: OwnedFd,
+}
+
+impl Kernel {
+    pub(crate) fn new(directory: OwnedFd) -> Self {
+        Self { directory }
+    }
+
+    pub(crate) fn directory(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
+    }
+}
+
+impl System for Kernel {
+    type File = OwnedFd;
+    type Place = Place;
+
+    fn open(&self, access: Access) -> Result<OwnedFd> {
+        // O_NOFOLLOW and O_NONBLOCK: whoever can write to the directory must not be able to lead us
+        // to another file, or to make us wait for the other end of a FIFO.
+        let careful = OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let open =
+            |flags| retry(|| fs::openat(&self.directory, LOCK_NAME, flags | careful, private()));
+        if access == Access::ReadOnly {
+            return open(OFlags::RDONLY);
+        }
+        loop {
+            match open(OFlags::RDWR) {
+                Err(Errno::NOENT) => {}
+                answer => return answer,
+            }
+            match open(OFlags::RDWR | OFlags::CREATE | OFlags::EXCL) {
+                Ok(file) => return allow_owner(file),
+                // Somebody else was faster.
+                Err(Errno::EXIST) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+
+    fn stat(&self, file: &OwnedFd) -> Result<Stat> {
+        retry(|| fs::fstat(file)).map(|stat| understood(&stat))
+    }
+
+    fn stat_at(&self, name: &Name) -> Result<Stat> {
+        retry(|| fs::statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW))
+            .map(|stat| understood(&stat))
+    }
+
+    fn touch(&self, file: &OwnedFd) -> Result<()> {
+        // Both times, since setting both to now needs only write access, not ownership.
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: fs::UTIME_NOW,
+        };
+        let times = Timestamps {
+            last_access: now,
+            last_modification: now,
+        };
+        retry(|| fs::futimens(file, &times))
+    }
+
+    fn try_flock(&self, file: &OwnedFd, mode: Mode) -> Result<bool> {
+        try_flock(file, mode)
+    }
+
+    fn queue(&self, file: OwnedFd, mode: Mode) -> Result<Place> {
+        Place::take(file, mode)
+    }
+
+    fn wait(&self, place: &mut Place, until: Duration) -> Result<Option<OwnedFd>> {
+        place.wait(until.saturating_sub(self.monotonic()))
+    }
+
+    fn unlock(&self, file: &OwnedFd) -> Result<()> {
+        unlock(file)?;
+        // I7: who waits has just been woken, and gets its turn before this thread locks again.
+        // Otherwise a thread in a loop keeps the lock for as long as it may run.
+        std::thread::yield_now();
+        Ok(())
+    }
+
+    fn lock_directory(&self) -> Result<Option<OwnedFd>> {
+        // A description of its own: a lock on the caller's would be shared with all who have it.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let own = retry(|| fs::openat(&self.directory, c".", flags, fs::Mode::empty()))?;
+        Ok(try_flock(&own, Mode::Exclusive)?.then_some(own))
+    }
+
+    fn create(&self, name: &Name) -> Result<OwnedFd> {
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        retry(|| fs::openat(&self.directory, name, flags, private())).and_then(allow_owner)
+    }
+
+    fn exchange(&self, one: &Name, other: &Name) -> Result<()> {
+        self.rename_with(one, other, RenameFlags::EXCHANGE)
+    }
+
+    fn rename(&self, from: &Name, to: &Name) -> Result<()> {
+        self.rename_with(from, to, RenameFlags::NOREPLACE)
+    }
+
+    fn remove(&self, name: &Name) -> Result<()> {
+        retry(|| fs::unlinkat(&self.directory, name, AtFlags::empty()))
+    }
+
+    fn boottime(&self) -> Duration {
+        clock(ClockId::Boottime)
+    }
+
+    fn monotonic(&self) -> Duration {
+        clock(ClockId::Monotonic)
+    }
+
+    fn pid(&self) -> u32 {
+        std::process::id()
+    }
+
+    fn status(&self) -> Result<Status> {
+        let stat = match self.stat_at(LOCK_NAME) {
+            Ok(stat) => stat,
+            Err(Errno::NOENT) => return Ok(Status::default()),
+            Err(errno) => return Err(errno),
+        };
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let (holders, waiters) = proc::contenders(stat.id);
+        Ok(Status {
+            exists: true,
+            heartbeat_age: Some(now.saturating_sub(stat.mtime)),
+            holders,
+            waiters,
+        })
+    }
+
+    fn heart(&self) -> &Heart<Self> {
+        &HEART
+    }
+
+    fn keep_beating(&self) {
+        HEART.start();
+    }
+}
+
+impl Kernel {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the lock's own names, for a takeover"
+    )]
+    fn rename_with(&self, from: &Name, to: &Name, flags: RenameFlags) -> Result<()> {
+        retry(|| fs::renameat_with(&self.directory, from, &self.directory, to, flags))
+    }
+}
+
+fn try_flock(file: &OwnedFd, mode: Mode) -> Result<bool> {
+    let operation = match mode {
+        Mode::Shared => FlockOperation::NonBlockingLockShared,
+        Mode::Exclusive => FlockOperation::NonBlockingLockExclusive,
+    };
+    match flock(file, operation) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Waits for as long as it takes: for a [`Place`]'s thread.
+pub(crate) fn blocking_flock(file: &OwnedFd, mode: Mode) -> Result<()> {
+    flock(
+        file,
+        match mode {
+            Mode::Shared => FlockOperation::LockShared,
+            Mode::Exclusive => FlockOperation::LockExclusive,
+        },
+    )
+}
+
+pub(crate) fn unlock(file: &OwnedFd) -> Result<()> {
+    flock(file, FlockOperation::Unlock)
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is posixage-lock")]
+fn flock(file: &OwnedFd, operation: FlockOperation) -> Result<()> {
+    retry(|| fs::flock(file, operation))
+}
+
+/// A signal is no answer.
+fn retry<T>(mut call: impl FnMut() -> Result<T>) -> Result<T> {
+    loop {
+        match call() {
+            Err(Errno::INTR) => {}
+            answer => return answer,
+        }
+    }
+}
+
+fn private() -> fs::Mode {
+    fs::Mode::RUSR | fs::Mode::WUSR
+}
+
+/// Whatever the umask took away: nobody could open the file again.
+fn allow_owner(file: OwnedFd) -> Result<OwnedFd> {
+    retry(|| fs::fchmod(&file, private())).map(|()| file)
+}
+
+fn clock(id: ClockId) -> Duration {
+    let now = rustix::time::clock_gettime(id);
+    duration(now.tv_sec, now.tv_nsec)
+}
+
+/// Times before the epoch are as good as the epoch: both are long ago.
+fn duration(seconds: i64, nanoseconds: impl TryInto<u32>) -> Duration {
+    Duration::new(
+        seconds.try_into().unwrap_or(0),
+        nanoseconds.try_into().unwrap_or(0),
+    )
+}
+
+#[allow(
+    clippy::unnecessary_cast,
+    clippy::useless_conversion,
+    reason = "widths differ between platforms"
+)]
+fn understood(stat: &fs::Stat) -> Stat {
+    Stat {
+        id: FileId {
+            device: stat.st_dev as u64,
+            inode: stat.st_ino as u64,
+        },
+        kind: match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Kind::File,
+            FileType::Directory => Kind::Directory,
+            FileType::Symlink => Kind::Symlink,
+            FileType::Fifo => Kind::Fifo,
+            FileType::Socket => Kind::Socket,
+            _ => Kind::Device,
+        },
+        mtime: duration(stat.st_mtime as i64, stat.st_mtime_nsec),
+    }
+}

@@ -1,0 +1,174 @@
+//! What a commit that was interrupted left behind, and how the next writer clears it away.
+
+use std::os::fd::OwnedFd;
+
+use posixage_lock::Guard;
+use rustix::{
+    fs::{Mode, OFlags},
+    io::Errno,
+};
+
+use crate::{
+    commit::{OLD, discard, rename::rename, tree},
+    disk::root::{OURS, Root},
+    error::Error,
+    id::Id,
+    syscall::{fsync, openat, read_dir, try_flock},
+};
+
+/// Puts back what a commit without `RENAME_EXCHANGE` had set aside when it died. Under the exclusive
+/// lock, before any change: what is set aside would come back when the secret is removed.
+///
+/// A secret without a directory takes back the one set aside; with one, the commit was complete.
+pub(crate) fn recover(root: &Root, exclusive: &Guard) -> Result<(), Error> {
+    let fails = |e: Errno| Error::io("recover", root.path_of(OLD), e);
+    for name in set_aside(root).map_err(fails)? {
+        // Only what decodes was put there by a commit.
+        let Some(id) = Id::from_directory_name(&name) else {
+            continue;
+        };
+        let name = id.directory_name();
+        let old = format!("{OLD}/{name}");
+        if !root.contains(&name).map_err(fails)? {
+            rename(root, exclusive, &old, &name)
+                .map_err(|refused| refused.io("recover", root.path_of(OLD)))?;
+            fsync(&root.dir).map_err(fails)?;
+        } else {
+            fsync(&root.dir).map_err(fails)?;
+            if let Some(displaced) = discard(root, exclusive, &old)? {
+                displaced.remove(root);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes the stages and the trash of dead processes. Under the exclusive lock.
+pub(crate) fn sweep(root: &Root, exclusive: &Guard) -> Result<(), Error> {
+    let entries = entries(root).map_err(|e| Error::io("list store", &root.path, e))?;
+    let (leftovers, others): (Vec<_>, Vec<_>) =
+        entries.into_iter().partition(|(name, _)| is_leftover(name));
+    let mut synced = false;
+    for (name, inode) in leftovers {
+        // After a power cut some file systems know one directory by two names. The secret stays.
+        if others.iter().any(|(_, other)| *other == inode) {
+            continue;
+        }
+        let Some(_claim) = claim(root, &name) else {
+            continue;
+        };
+        // A rename whose fsync failed may or may not be on disk. It is before anything is removed,
+        // so that nothing is that the disk still calls by a secret's name.
+        if !synced {
+            fsync(&root.dir).map_err(|e| Error::io("fsync", &root.path, e))?;
+            synced = true;
+        }
+        // The fence: what another writer has displaced nobody claims, and it may have to put it back.
+        exclusive.verify()?;
+        tree::remove_or_leave(root, &name);
+    }
+    Ok(())
+}
+
+pub(crate) fn is_leftover(name: &str) -> bool {
+    let kind = name.strip_prefix(OURS).unwrap_or_default();
+    kind.starts_with("stage.") || kind.starts_with("trash.")
+}
+
+/// The stages and the trash of dead processes.
+pub(crate) fn leftovers(root: &Root) -> Result<Vec<String>, Errno> {
+    let names = entries(root)?.into_iter().map(|(name, _)| name);
+    Ok(names
+        .filter(|name| is_leftover(name) && claim(root, name).is_some())
+        .collect())
+}
+
+/// Names with their inodes. A name that is not UTF-8 is none of ours, but an inode like others.
+fn entries(root: &Root) -> Result<Vec<(String, u64)>, Errno> {
+    let entry = |entry: Result<rustix::fs::DirEntry, Errno>| {
+        let entry = entry?;
+        Ok((
+            entry.file_name().to_string_lossy().into_owned(),
+            entry.ino(),
+        ))
+    };
+    read_dir(&root.dir)?.map(entry).collect()
+}
+
+/// Takes the flock by which a stage says that it is alive; `None` if somebody has it.
+///
+/// Held until the directory is gone: whoever made it and was slower with the flock then finds it
+/// without its name, and makes another.
+fn claim(root: &Root, name: &str) -> Option<Option<OwnedFd>> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match openat(&root.dir, name, flags, Mode::empty()) {
+        Ok(dir) => try_flock(&dir).unwrap_or(false).then_some(Some(dir)),
+        Err(Errno::NOTDIR | Errno::LOOP) => Some(None),
+        Err(_) => None,
+    }
+}
+
+/// The names in `.posixage.old/`.
+pub(crate) fn set_aside(root: &Root) -> Result<Vec<Vec<u8>>, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let dir = match openat(&root.dir, OLD, flags, Mode::empty()) {
+        Ok(dir) => dir,
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(Vec::new()),
+        Err(e) => return Err(e),
+    };
+    let mut names = Vec::new();
+    for entry in read_dir(&dir)? {
+        let name = entry?.file_name().to_bytes().to_vec();
+        if !name.starts_with(b".") {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::{self, File},
+        path::Path,
+    };
+
+    use posixage_lock::{LockFile, Mode as LockMode, Wait};
+
+    use super::*;
+
+    /// Takes the lock, makes a directory, loses the lock if so wished, and clears the directory away.
+    fn cleared(name: &str, lose: bool, clear: fn(&Root, &Guard) -> Result<(), Error>) -> bool {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::open(dir.path(), true).unwrap();
+        let lock = LockFile::in_directory(root.dir.try_clone().unwrap(), dir.path());
+        let exclusive = lock.acquire(LockMode::Exclusive, Wait::Try).unwrap();
+        fs::create_dir_all(dir.path().join(name)).unwrap();
+        if lose {
+            let lock = dir.path().join(posixage_lock::FILE_NAME);
+            fs::remove_file(&lock).unwrap();
+            File::create_new(lock).unwrap();
+        }
+        match clear(&root, &exclusive) {
+            Ok(()) => assert!(!lose),
+            Err(Error::Lock(error)) => assert!(lose && error.is_lost(), "{error}"),
+            Err(error) => panic!("{error}"),
+        }
+        !root.path_of(Path::new(name)).exists()
+    }
+
+    #[test]
+    fn nothing_is_cleared_away_on_a_lock_that_was_lost() {
+        let stage = ".posixage.stage.0123456789abcdef";
+        let trash = ".posixage.trash.0123456789abcdef";
+        let old = ".posixage.old/YQ==";
+        for (name, clear) in [
+            (stage, sweep as fn(&_, &_) -> _),
+            (trash, sweep),
+            (old, recover),
+        ] {
+            assert!(cleared(name, false, clear), "{name}");
+            assert!(!cleared(name, true, clear), "{name}");
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! The directory that is the store: opened once, and everything in it reached from there.
+
+use std::{
+    fs, io,
+    os::{fd::OwnedFd, unix::fs::OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::atomic::AtomicBool,
+};
+
+use rustix::{
+    fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, fstatfs, statat, syncfs},
+    io::Errno,
+};
+
+use crate::{
+    error::Error,
+    syscall::{openat, read, read_dir},
+};
+
+/// Names that are ours and temporary, or no secret's, begin with this; the reference skips them.
+pub(crate) const OURS: &str = ".posixage.";
+
+/// How btrfs gives itself to know (`linux/magic.h`).
+const BTRFS: u32 = 0x9123_683e;
+
+/// An open store directory.
+///
+/// Everything is opened relative to its descriptor, so that a root renamed or replaced meanwhile
+/// does not lead half of an operation elsewhere.
+#[derive(Debug)]
+pub(crate) struct Root {
+    pub(crate) dir: OwnedFd,
+    pub(crate) path: PathBuf,
+    pub(crate) allow_insecure: bool,
+    /// Whether what dead processes left was cleared away, and nothing of ours has been left since.
+    pub(crate) swept: AtomicBool,
+    owner: u32,
+    /// Whether it is this user's, and nobody else may change what is in it.
+    pub(crate) private: bool,
+}
+
+/// Why a file in the store could not be read.
+pub(crate) enum ReadError {
+    /// Says what is wrong with it, to a person.
+    Bad(String),
+    /// Others may read or write it: these are its mode bits.
+    Insecure(u32),
+    /// The system refused.
+    Io(io::Error),
+}
+
+impl Root {
+    pub(crate) fn open(path: &Path, allow_insecure: bool) -> Result<Self, Error> {
+        let flags = (OFlags::DIRECTORY | OFlags::CLOEXEC).bits().cast_signed();
+        let dir = match fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(flags)
+            .open(path)
+        {
+            Ok(file) => OwnedFd::from(file),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::NoStore { path: path.into() });
+            }
+            Err(e) => return Err(Error::io("open store", path, e)),
+        };
+        let stat = fstat(&dir).map_err(|e| Error::io("stat", path, e))?;
+        let user = rustix::process::geteuid();
+        let root = Self {
+            dir,
+            path: path.into(),
+            allow_insecure,
+            swept: AtomicBool::new(false),
+            owner: stat.st_uid,
+            private: stat.st_uid == user.as_raw() && stat.st_mode & 0o077 == 0,
+        };
+        if root.owner != user.as_raw() && !user.is_root() && !allow_insecure {
+            return Err(root.foreign());
+        }
+        root.check_mode(&stat)
+            .map_err(|mode| Error::InsecurePermissions {
+                path: path.into(),
+                mode,
+            })?;
+        Ok(root)
+    }
+
+    /// Refuses to write into somebody else's store: its owner could not read what root, say, left.
+    pub(crate) fn check_writable(&self) -> Result<(), Error> {
+        if self.owner == rustix::process::geteuid().as_raw() {
+            return Ok(());
+        }
+        Err(self.foreign())
+    }
+
+    /// The user id that owns the root.
+    pub(crate) fn owner(&self) -> u32 {
+        self.owner
+    }
+
+    fn foreign(&self) -> Error {
+        Error::ForeignOwner {
+            path: self.path.clone(),
+            owner: self.owner,
+            user: rustix::process::geteuid().as_raw(),
+        }
+    }
+
+    pub(crate) fn path_of(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.path.join(name)
+    }
+
+    fn check_mode(&self, stat: &Stat) -> Result<(), u32> {
+        let mode = stat.st_mode & 0o777;
+        if mode & 0o077 != 0 && !self.allow_insecure {
+            return Err(mode);
+        }
+        Ok(())
+    }
+
+    /// Whether the root has a directory of that name, for nobody else to read.
+    pub(crate) fn check_dir(&self, name: &str) -> Result<bool, ReadError> {
+        let stat = match look_at(&self.dir, name) {
+            Ok(Some(stat)) => stat,
+            Ok(None) => return Ok(false),
+            Err(Errno::NOTDIR | Errno::LOOP) => {
+                return Err(ReadError::Bad("is not a directory".into()));
+            }
+            Err(e) => return Err(ReadError::Io(e.into())),
+        };
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+            return Err(ReadError::Bad("is not a directory".into()));
+        }
+        self.check_mode(&stat).map_err(ReadError::Insecure)?;
+        Ok(true)
+    }
+
+    /// Opens a directory in the root, to open files in it, if there is one of that name.
+    pub(crate) fn open_dir(&self, name: &str) -> Result<Option<OwnedFd>, ReadError> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let dir = match openat(&self.dir, name, flags, Mode::empty()) {
+            Ok(dir) => dir,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::NOTDIR | Errno::LOOP) => {
+                return Err(ReadError::Bad("is not a directory".into()));
+            }
+            Err(e) => return Err(ReadError::Io(e.into())),
+        };
+        let stat = fstat(&dir).map_err(|e| ReadError::Io(e.into()))?;
+        self.check_mode(&stat).map_err(ReadError::Insecure)?;
+        Ok(Some(dir))
+    }
+
+    /// Reads a regular file of at most `limit` bytes in `dir`, if there is one of that name.
+    pub(crate) fn read_file(
+        &self,
+        dir: &OwnedFd,
+        name: &str,
+        limit: usize,
+    ) -> Result<Option<Vec<u8>>, ReadError> {
+        // Without O_NONBLOCK opening a FIFO waits for a writer that may never come.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match openat(dir, name, flags, Mode::empty()) {
+            Ok(file) => file,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP) => return Err(ReadError::Bad("is a symbolic link".into())),
+            Err(Errno::NXIO) => return Err(ReadError::Bad("is not a regular file".into())),
+            Err(e) => return Err(ReadError::Io(e.into())),
+        };
+        let stat = fstat(&file).map_err(|e| ReadError::Io(e.into()))?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(ReadError::Bad("is not a regular file".into()));
+        }
+        self.check_mode(&stat).map_err(ReadError::Insecure)?;
+        let len = usize::try_from(stat.st_size).unwrap_or(usize::MAX);
+        if len > limit {
+            return Err(ReadError::Bad(format!(
+                "is {len} bytes long; the limit is {limit}"
+            )));
+        }
+        // What is written later is nobody's who takes the lock: a secret's files never grow.
+        let mut bytes = vec![0; len];
+        let mut filled = 0;
+        while filled < len {
+            match read(&file, &mut bytes[filled..]) {
+                Ok(0) => break,
+                Ok(more) => filled += more,
+                Err(e) => return Err(ReadError::Io(e.into())),
+            }
+        }
+        bytes.truncate(filled);
+        Ok(Some(bytes))
+    }
+
+    /// Whether `dir` has anything of that name. Reads nothing, and refuses a file that others may.
+    pub(crate) fn check_file(&self, dir: &OwnedFd, name: &str) -> Result<bool, ReadError> {
+        let Some(stat) = look_at(dir, name).map_err(|e| ReadError::Io(e.into()))? else {
+            return Ok(false);
+        };
+        // The mode of a symbolic link says nothing.
+        if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
+            self.check_mode(&stat).map_err(ReadError::Insecure)?;
+        }
+        Ok(true)
+    }
+
+    /// Before many fsyncs, which are needed all the same: where each of them alone is slow, and has
+    /// nothing left to do after one flush of the file system, flushes it.
+    ///
+    /// That is btrfs, which writes its log anew for each. Elsewhere fsyncs at the same time share what
+    /// they write, and need not wait for what others have written.
+    pub(crate) fn flush_if_faster(&self) {
+        if fstatfs(&self.dir).is_ok_and(|fs| fs.f_type as u32 == BTRFS) {
+            let _ = syncfs(&self.dir);
+        }
+    }
+
+    /// What `pick` makes of the names in the root, in no order.
+    pub(crate) fn names<T>(&self, pick: impl Fn(&[u8]) -> Option<T>) -> Result<Vec<T>, Error> {
+        let error = |e: Errno| Error::io("list store", &self.path, e);
+        let mut picked = Vec::new();
+        for entry in read_dir(&self.dir).map_err(error)? {
+            picked.extend(pick(entry.map_err(error)?.file_name().to_bytes()));
+        }
+        Ok(picked)
+    }
+
+    /// Whether the root has anything of that name.
+    pub(crate) fn contains(&self, name: &str) -> Result<bool, Errno> {
+        Ok(look_at(&self.dir, name)?.is_some())
+    }
+}
+
+/// What has this name, if anything; a symbolic link itself, not what it leads to.
+fn look_at(dir: &OwnedFd, name: &str) -> Result<Option<Stat>, Errno> {
+    match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(stat)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(e) => Err(e),
+    }
+}

@@ -1,0 +1,144 @@
+//! A secret's directory: `metadata.json` and one age file per key type.
+
+use std::os::fd::OwnedFd;
+
+use crate::{
+    commit::OLD,
+    disk::root::{ReadError, Root},
+    error::Error,
+    id::Id,
+    keys::{KeyType, cipher::MAX_CIPHERTEXT_LEN},
+    metadata::{MAX_METADATA_LEN, Metadata},
+};
+
+/// The file beside the ciphertexts that says what may be known about them.
+pub(crate) const METADATA_FILE: &str = "metadata.json";
+
+/// Copies of a secret's files, taken under the shared lock and decrypted after it.
+pub(crate) struct Sealed {
+    pub(crate) metadata: Option<Metadata>,
+    /// What is there of each key type. A file that cannot be used is remembered with the reason,
+    /// since another type's may do.
+    pub(crate) ciphertexts: Vec<(KeyType, Result<Vec<u8>, String>)>,
+    /// What else it has a file for, which was not read.
+    others: Vec<KeyType>,
+}
+
+impl Sealed {
+    /// Reads all the files of `id`. The caller holds the lock.
+    pub(crate) fn read(root: &Root, id: &Id) -> Result<Self, Error> {
+        Self::read_for(root, id, |_| true)
+    }
+
+    /// Reads the metadata of `id` and its copies for these types of key; of the others it is seen
+    /// that they are there, and nobody else's to read. The caller holds the lock.
+    pub(crate) fn read_for(
+        root: &Root,
+        id: &Id,
+        wanted: impl Fn(KeyType) -> bool,
+    ) -> Result<Self, Error> {
+        let dir = open(root, id)?;
+        let mut sealed = Self {
+            metadata: metadata_in(root, &dir, METADATA_FILE, id)?,
+            ciphertexts: Vec::with_capacity(1),
+            others: Vec::new(),
+        };
+        for key_type in KeyType::ALL {
+            let name = key_type.file_name();
+            let fails = |error| damage(root, id, Some(name), error);
+            if !wanted(key_type) {
+                if root.check_file(&dir, name).map_err(fails)? {
+                    sealed.others.push(key_type);
+                }
+                continue;
+            }
+            match root.read_file(&dir, name, MAX_CIPHERTEXT_LEN) {
+                Ok(None) => {}
+                Ok(Some(bytes)) => sealed.ciphertexts.push((key_type, Ok(bytes))),
+                Err(ReadError::Bad(reason)) => sealed.ciphertexts.push((key_type, Err(reason))),
+                Err(error) => return Err(fails(error)),
+            }
+        }
+        if sealed.ciphertexts.is_empty() && sealed.others.is_empty() {
+            let error = ReadError::Bad("holds no ciphertext".into());
+            return Err(damage(root, id, None, error));
+        }
+        Ok(sealed)
+    }
+
+    /// How many bytes the copies have.
+    pub(crate) fn len(&self) -> usize {
+        let len = |(_, file): &(_, Result<Vec<u8>, String>)| file.as_ref().map_or(0, Vec::len);
+        self.ciphertexts.iter().map(len).sum()
+    }
+
+    /// What there are copies for, read or not.
+    pub(crate) fn key_types(&self) -> Vec<KeyType> {
+        let read = |key_type| self.ciphertexts.iter().any(|(t, _)| *t == key_type);
+        let has = |key_type: &KeyType| read(*key_type) || self.others.contains(key_type);
+        KeyType::ALL.into_iter().filter(has).collect()
+    }
+}
+
+/// Reads the metadata of `id` only. The caller holds the lock.
+pub(crate) fn read_metadata(root: &Root, id: &Id) -> Result<Option<Metadata>, Error> {
+    if !root.private {
+        return metadata_in(root, &open(root, id)?, METADATA_FILE, id);
+    }
+    // To look at the directory takes half as long as to open it. One file cannot be of two; and that
+    // a link takes the directory's place in between is nobody's to do but this user's.
+    let look = |name: &str| {
+        Ok(root
+            .check_dir(name)?
+            .then(|| format!("{name}/{METADATA_FILE}")))
+    };
+    metadata_in(root, &root.dir, &find(root, id, look)?, id)
+}
+
+/// Opens the directory of `id`: what is read there belongs together, whoever replaces it.
+fn open(root: &Root, id: &Id) -> Result<OwnedFd, Error> {
+    find(root, id, |name| root.open_dir(name))
+}
+
+/// What `look` finds by the name of the directory of `id`.
+fn find<T>(
+    root: &Root,
+    id: &Id,
+    look: impl Fn(&str) -> Result<Option<T>, ReadError>,
+) -> Result<T, Error> {
+    let name = id.directory_name();
+    let found = match look(&name) {
+        // Perhaps a commit without RENAME_EXCHANGE was interrupted.
+        Ok(None) => look(&format!("{OLD}/{name}")),
+        found => found,
+    };
+    match found {
+        Ok(Some(found)) => Ok(found),
+        Ok(None) => Err(Error::NotFound { id: id.clone() }),
+        Err(error) => Err(damage(root, id, None, error)),
+    }
+}
+
+/// Reads the metadata of `id` in the file `name` in `dir`.
+fn metadata_in(root: &Root, dir: &OwnedFd, name: &str, id: &Id) -> Result<Option<Metadata>, Error> {
+    let damage = |error| damage(root, id, Some(METADATA_FILE), error);
+    let bytes = root
+        .read_file(dir, name, MAX_METADATA_LEN)
+        .map_err(damage)?
+        .ok_or_else(|| damage(ReadError::Bad("is missing".into())))?;
+    Metadata::from_json(&bytes).map_err(|reason| damage(ReadError::Bad(reason)))
+}
+
+fn damage(root: &Root, id: &Id, file: Option<&str>, error: ReadError) -> Error {
+    let mut path = root.path_of(id.directory_name());
+    path.extend(file);
+    match error {
+        ReadError::Bad(reason) => Error::Damaged {
+            id: id.clone(),
+            path,
+            reason,
+        },
+        ReadError::Insecure(mode) => Error::InsecurePermissions { path, mode },
+        ReadError::Io(source) => Error::io("read", path, source),
+    }
+}

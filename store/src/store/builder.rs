@@ -1,0 +1,129 @@
+//! Opening a store.
+
+use std::path::PathBuf;
+
+use posixage_lock::{Status, Takeover, Wait};
+
+use crate::{
+    disk::config::check_work_factor,
+    error::Error,
+    keys::{Identity, KeySource, Recipient},
+    store::Store,
+};
+
+/// How to open a [`Store`]; from [`Store::builder`].
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use posixage::{KeyFile, Store, lock::Wait};
+///
+/// let store = Store::builder("/var/lib/tool/secrets")
+///     .identity(KeyFile::new("/etc/tool/identity.txt").identities()?)
+///     .lock_wait(Wait::For(Duration::from_secs(5)))
+///     .on_wait(|status| eprintln!("tool: waiting for the secrets: {status}"))
+///     .open()?;
+/// # Ok::<(), posixage::Error>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "nothing is opened before `open` is called"]
+pub struct Builder {
+    pub(crate) path: PathBuf,
+    pub(crate) identities: Vec<KeySource<Identity>>,
+    pub(crate) recipients: Vec<KeySource<Recipient>>,
+    pub(crate) work_factor: Option<u8>,
+    pub(crate) wait: Wait,
+    pub(crate) on_wait: Option<Notice>,
+    pub(crate) takeover: Takeover,
+    pub(crate) allow_insecure: bool,
+}
+
+pub(crate) struct Notice(pub(crate) Box<dyn Fn(&Status) + Send + Sync>);
+
+impl std::fmt::Debug for Notice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Notice(..)")
+    }
+}
+
+impl Builder {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            identities: Vec::new(),
+            recipients: Vec::new(),
+            work_factor: None,
+            wait: Wait::default(),
+            on_wait: None,
+            takeover: Takeover::default(),
+            allow_insecure: false,
+        }
+    }
+
+    /// Adds keys to decrypt with, tried after those added before: an [`Identity`], a
+    /// [`Password`](crate::Password), or a [`KeySource`]. With none, secrets can be listed, written
+    /// and removed, not read.
+    pub fn identity(mut self, source: impl Into<KeySource<Identity>>) -> Self {
+        self.identities.push(source.into());
+        self
+    }
+
+    /// Adds keys to encrypt to, in place of those of the store: a [`Recipient`], a
+    /// [`Password`](crate::Password), or a [`KeySource`]. With none, secrets are encrypted to the
+    /// recipients in the store's [`Config`](crate::Config), or, where there is none, so that every
+    /// identity can decrypt.
+    pub fn recipient(mut self, source: impl Into<KeySource<Recipient>>) -> Self {
+        self.recipients.push(source.into());
+        self
+    }
+
+    /// The scrypt work factor (log2 of N, 1..=22) of what is encrypted with a password. By default
+    /// the store's, or [`DEFAULT_WORK_FACTOR`](crate::DEFAULT_WORK_FACTOR).
+    pub fn work_factor(mut self, work_factor: u8) -> Self {
+        self.work_factor = Some(work_factor);
+        self
+    }
+
+    /// How long a call may wait for the store's lock: 30 s by default. For one call:
+    /// [`Store::with_lock_wait`].
+    pub fn lock_wait(mut self, wait: Wait) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// Calls `notice` once for each wait for the lock that takes over a second, with who has it, from
+    /// the thread that waits.
+    pub fn on_wait(mut self, notice: impl Fn(&Status) + Send + Sync + 'static) -> Self {
+        self.on_wait = Some(Notice(Box::new(notice)));
+        self
+    }
+
+    /// What to do about somebody who holds the lock and has not moved for 30 s: to wait, by default.
+    pub fn takeover(mut self, policy: Takeover) -> Self {
+        self.takeover = policy;
+        self
+    }
+
+    /// Takes a store that others can read or write, or that another user owns; refused by default.
+    /// For secrets that are mounted into a container.
+    pub fn allow_insecure_permissions(mut self, allow: bool) -> Self {
+        self.allow_insecure = allow;
+        self
+    }
+
+    /// Opens the store. Touches no key and takes no lock.
+    ///
+    /// # Errors
+    /// [`Error::NoStore`] if there is no directory; [`Error::InsecurePermissions`] and
+    /// [`Error::ForeignOwner`] of the root; [`Error::Config`] if its `.posixage.toml` cannot be
+    /// understood, or a work factor is not in 1..=22; [`Error::Io`].
+    pub fn open(self) -> Result<Store, Error> {
+        if let Some(work_factor) = self.work_factor {
+            check_work_factor(work_factor).map_err(|reason| Error::Config {
+                path: self.path.clone(),
+                reason,
+            })?;
+        }
+        Store::from_builder(self)
+    }
+}

@@ -1,0 +1,3 @@
+//! Cargo and its credential provider.
+
+mod provider;

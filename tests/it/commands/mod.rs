@@ -1,0 +1,21 @@
+//! The command line, a file for each command or for what all of them promise.
+
+mod completions;
+mod get;
+mod ignored_signals;
+mod init;
+mod list;
+mod lock;
+mod newcomer;
+mod paths;
+mod processes;
+mod prompt;
+mod read_only;
+mod rm;
+mod run;
+mod set;
+mod status;
+mod stray_binary;
+mod streams;
+mod systemd_credentials;
+mod verify;

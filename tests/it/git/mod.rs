@@ -1,0 +1,6 @@
+//! Git and its credential helper.
+
+mod client;
+mod credential;
+mod helper;
+mod helper_failures;

@@ -1,0 +1,7 @@
+//! The repository itself: pages that are true, a module map, benchmarks that run.
+
+mod compare;
+mod docs;
+mod fuzz;
+mod module_map;
+mod readme;

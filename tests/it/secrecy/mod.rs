@@ -1,0 +1,5 @@
+//! Nothing secret where it does not belong.
+
+mod canaries;
+mod canaries_outside;
+mod owners;
