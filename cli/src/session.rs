@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use posixage::{
-    Builder, Config, Entry, Error, Identity, KeyError, KeyFile, KeySource, KeyType, Pattern,
-    Recipient, Store, secrecy::SecretString,
+    Entry, Error, Identity, KeyError, KeyFile, KeySource, KeyType, Pattern, Recipient, Store,
+    StoreBuilder, StoreConfig, secrecy::SecretString,
 };
 
 use crate::{
@@ -169,7 +169,7 @@ pub(crate) struct Made {
     pub(crate) new_identity: bool,
     /// Whether the default identity is the store's key.
     pub(crate) default_identity: bool,
-    pub(crate) config: Config,
+    pub(crate) config: StoreConfig,
 }
 
 impl Made {
@@ -209,7 +209,7 @@ pub(crate) fn make_store(
         // Before there is a store that nobody can write to.
         password.recipients()?;
     }
-    let mut config = Config::new(recipients.to_vec())
+    let mut config = StoreConfig::new(recipients.to_vec())
         .with_password(with_password || password.is_some())
         .with_work_factor(work_factor);
     for source in named_identities(settings)? {
@@ -218,7 +218,7 @@ pub(crate) fn make_store(
     let mut made = Made {
         new_identity: false,
         default_identity: config.recipients.is_empty() && !config.password,
-        config: Config::new([]),
+        config: StoreConfig::new([]),
     };
     if made.default_identity {
         let path = settings.default_identity.as_ref().ok_or_else(|| {
@@ -287,7 +287,7 @@ fn read(
         .identities()?)
 }
 
-fn builder(settings: &Settings) -> Builder {
+fn builder(settings: &Settings) -> StoreBuilder {
     let quiet = settings.quiet;
     Store::builder(&settings.store.path)
         .lock_wait(settings.lock_wait)
@@ -299,7 +299,7 @@ fn builder(settings: &Settings) -> Builder {
         })
 }
 
-fn open(settings: &Settings, builder: Builder) -> Result<Store, Failure> {
+fn open(settings: &Settings, builder: StoreBuilder) -> Result<Store, Failure> {
     builder.open().map_err(|error| match error {
         Error::NoStore { .. } if settings.store.named => {
             let path = settings.store.path.to_string_lossy();

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, error::Error, io, path::Path, process::ExitCode};
 
-use posixage::{Config, Error as StoreError, Id, KeyFile, Metadata, Secret, Store};
+use posixage::{Error as StoreError, Id, KeyFile, Metadata, Secret, Store, StoreConfig};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -85,7 +85,7 @@ fn open(home: &Path) -> Result<Store, StoreError> {
     if !root.exists() {
         KeyFile::create(&key)?;
         let recipients = KeyFile::new(&key).identities()?.recipients()?;
-        match Store::init(&root, &Config::new(recipients)) {
+        match Store::init(&root, &StoreConfig::new(recipients)) {
             Ok(()) | Err(StoreError::StoreExists { .. }) => {}
             Err(error) => return Err(error),
         }

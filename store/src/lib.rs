@@ -14,7 +14,7 @@ mod syscall;
 
 /// What wipes a text from memory, and hides it from `Debug`: a passphrase, a private key.
 pub use age::secrecy;
-pub use disk::config::Config;
+pub use disk::config::StoreConfig;
 pub use error::{Attempt, Error};
 pub use id::{Id, MAX_ID_LEN, ParseIdError};
 pub use keys::{
@@ -26,14 +26,24 @@ pub use pattern::{MAX_PATTERN_LEN, Pattern};
 /// The store's lock file, and how to wait for it.
 pub use posixage_lock as lock;
 pub use secret::{MAX_VALUE_LEN, Secret};
-pub use store::{Builder, Change, Entry, Finding, Problem, SetManyError, Store, Verify};
+pub use store::{
+    Change, Entry, Finding, Problem, SetManyError, Store, StoreBuilder, VerifyOptions,
+};
 
 /// Whatever is public goes from thread to thread, and what is read is read from many.
 const _: () = {
     const fn send<T: Send + 'static>() {}
     const fn send_and_sync<T: Send + Sync + 'static>() {}
-    send::<(Builder, KeyFile)>();
-    send_and_sync::<(Store, Entry, Change, Config, Verify, Finding, Problem)>();
+    send::<(StoreBuilder, KeyFile)>();
+    send_and_sync::<(
+        Store,
+        Entry,
+        Change,
+        StoreConfig,
+        VerifyOptions,
+        Finding,
+        Problem,
+    )>();
     send_and_sync::<(Id, Pattern, Metadata, Secret)>();
     send_and_sync::<(KeySource<Identity>, KeySource<Recipient>, KeyType)>();
     send_and_sync::<(Identity, Recipient, Password)>();

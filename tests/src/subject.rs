@@ -7,7 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use posixage::{Config, Error, Id, Identity, Store, Verify, lock::Wait, secrecy::ExposeSecret};
+use posixage::{
+    Error, Id, Identity, Store, StoreConfig, VerifyOptions, lock::Wait, secrecy::ExposeSecret,
+};
 
 use crate::{
     Program, Sandbox,
@@ -55,7 +57,7 @@ impl Subject {
         let identity = Identity::generate();
         let key = identity.to_age_secret_key().expect("an age identity");
         sandbox.file("home/.config/posixage/identity.txt", key.expose_secret());
-        let config = Config::new([identity.to_recipient().expect("a recipient")]);
+        let config = StoreConfig::new([identity.to_recipient().expect("a recipient")]);
         Store::init(sandbox.store(), &config).expect("make a store");
         Self::with(sandbox, identity)
     }
@@ -187,7 +189,7 @@ impl Subject {
         }
         let mut findings = Vec::new();
         let verified = open(root, &self.identity)
-            .verify(Verify::new().with_decrypt(true), |finding| {
+            .verify(VerifyOptions::new().with_decrypt(true), |finding| {
                 findings.push(format!("{finding:?}"))
             });
         verified.map_err(|e| format!("verify: {e}"))?;

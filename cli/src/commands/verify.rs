@@ -1,6 +1,6 @@
 //! `posixage verify`
 
-use posixage::{Finding, Verify as What};
+use posixage::{Finding, VerifyOptions};
 use serde::Serialize;
 
 use crate::{
@@ -24,7 +24,7 @@ struct Object {
 
 pub(crate) fn run(settings: &Settings, args: &Verify) -> Result<(), Failure> {
     let store = session::open_to_verify(settings, args.decrypt)?;
-    let what = What::new()
+    let what = VerifyOptions::new()
         .with_decrypt(args.decrypt)
         .with_repair(args.repair);
     let mut findings: Vec<Finding> = Vec::new();

@@ -7,7 +7,7 @@ use std::{
 };
 
 use posixage::{
-    Config, Id, Identity, KeySource, KeyType, Metadata, Secret, Store, secrecy::ExposeSecret,
+    Id, Identity, KeySource, KeyType, Metadata, Secret, Store, StoreConfig, secrecy::ExposeSecret,
 };
 
 use crate::table::Result;
@@ -32,8 +32,8 @@ impl Place {
         let root = directory.path().join("store");
         let key = key.into();
         let config = match key.key_type() {
-            KeyType::Password => Config::new([]).with_password(true),
-            _ => Config::new(key.recipients()?),
+            KeyType::Password => StoreConfig::new([]).with_password(true),
+            _ => StoreConfig::new(key.recipients()?),
         };
         let config = config.with_work_factor(work_factor);
         Store::init(&root, &config)?;

@@ -18,15 +18,15 @@ const MAX_CONFIG_LEN: usize = 1 << 20;
 /// it encrypts to the same keys.
 ///
 /// ```
-/// # use posixage::{Config, Identity};
+/// # use posixage::{StoreConfig, Identity};
 /// let mine = Identity::generate().to_recipient()?;
 /// let backup = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj".parse()?;
-/// let config = Config::new([mine, backup]);
+/// let config = StoreConfig::new([mine, backup]);
 /// # Ok::<(), posixage::ParseKeyError>(())
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Config {
+pub struct StoreConfig {
     /// The age and SSH keys. A password is not among them: see [`password`](Self::password).
     pub recipients: Vec<Recipient>,
     /// Whether secrets are encrypted with a password as well.
@@ -51,7 +51,7 @@ fn default_work_factor() -> u8 {
     DEFAULT_WORK_FACTOR
 }
 
-impl Config {
+impl StoreConfig {
     /// Secrets are encrypted to these age and SSH keys. A password among them stands for
     /// [`with_password(true)`](Self::with_password): it is not kept.
     pub fn new(recipients: impl IntoIterator<Item = Recipient>) -> Self {
@@ -65,7 +65,7 @@ impl Config {
     }
 
     /// The same with or without a password, which is not written down: each handle that writes is
-    /// given it as an [`identity`](crate::Builder::identity).
+    /// given it as an [`identity`](crate::StoreBuilder::identity).
     #[must_use]
     pub fn with_password(self, password: bool) -> Self {
         Self { password, ..self }
@@ -167,10 +167,10 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let recipient = Identity::generate().to_recipient().unwrap();
-        let config = Config::new([recipient.clone()])
+        let config = StoreConfig::new([recipient.clone()])
             .with_password(true)
             .with_work_factor(12);
-        let read = Config::parse(config.to_toml().unwrap().as_bytes()).unwrap();
+        let read = StoreConfig::parse(config.to_toml().unwrap().as_bytes()).unwrap();
         assert_eq!(read.recipients[0].to_string(), recipient.to_string());
         assert!(read.password);
         assert_eq!(read.work_factor, 12);
@@ -189,7 +189,7 @@ mod tests {
                 .recipients()
                 .unwrap(),
         );
-        let config = Config::new(recipients).with_work_factor(1);
+        let config = StoreConfig::new(recipients).with_work_factor(1);
         Store::init(&path, &config).unwrap();
 
         let store = Store::builder(&path).identity(password()).open().unwrap();
@@ -204,7 +204,7 @@ mod tests {
     fn a_password_that_is_put_among_the_recipients_is_refused_before_anything_is_made() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("store");
-        let mut config = Config::new([]);
+        let mut config = StoreConfig::new([]);
         config.recipients.push(Password::new("x").unwrap().into());
         let refused = Store::init(&path, &config).unwrap_err();
         assert!(matches!(refused, Error::Config { .. }), "{refused}");
@@ -224,9 +224,9 @@ mod tests {
             "format = 1\nrecipient = []",
             "format = ",
         ] {
-            assert!(Config::parse(bad.as_bytes()).is_err(), "{bad:?}");
+            assert!(StoreConfig::parse(bad.as_bytes()).is_err(), "{bad:?}");
         }
-        assert!(Config::parse(b"format = 1").is_ok());
+        assert!(StoreConfig::parse(b"format = 1").is_ok());
     }
 
     /// Without the feature it would be written for fewer than the store names.
@@ -234,7 +234,7 @@ mod tests {
     fn a_store_for_ssh_keys_is_opened_with_the_feature_only() {
         let toml = "format = 1\nrecipients = [\"ssh-ed25519 \
             AAAAC3NzaC1lZDI1NTE5AAAAIDBv/efB2fIMPGH3Xo7XYg6o1QRNDEMPCX+5TycA4GVE\"]";
-        let parsed = Config::parse(toml.as_bytes());
+        let parsed = StoreConfig::parse(toml.as_bytes());
         match cfg!(feature = "ssh") {
             true => assert_eq!(parsed.unwrap().recipients.len(), 1),
             false => assert!(parsed.unwrap_err().starts_with("recipient 1: this program")),

@@ -27,7 +27,7 @@ use crate::{
 /// ```
 #[derive(Debug)]
 #[must_use = "nothing is opened before `open` is called"]
-pub struct Builder {
+pub struct StoreBuilder {
     pub(crate) path: PathBuf,
     pub(crate) identities: Vec<KeySource<Identity>>,
     pub(crate) recipients: Vec<KeySource<Recipient>>,
@@ -46,7 +46,7 @@ impl std::fmt::Debug for Notice {
     }
 }
 
-impl Builder {
+impl StoreBuilder {
     pub(crate) fn new(path: PathBuf) -> Self {
         Self {
             path,
@@ -70,7 +70,7 @@ impl Builder {
 
     /// Adds keys to encrypt to, in place of those of the store: a [`Recipient`], a
     /// [`Password`](crate::Password), or a [`KeySource`]. With none, secrets are encrypted to the
-    /// recipients in the store's [`Config`](crate::Config), or, where there is none, so that every
+    /// recipients in the store's [`StoreConfig`](crate::StoreConfig), or, where there is none, so that every
     /// identity can decrypt.
     pub fn recipient(mut self, source: impl Into<KeySource<Recipient>>) -> Self {
         self.recipients.push(source.into());

@@ -1,14 +1,18 @@
 //! What the header of an age file tells without a key.
 
 use crate::{
-    disk::config::Config,
+    disk::config::StoreConfig,
     keys::{KeyType, MAX_WORK_FACTOR, Recipient, cipher},
     store::finding::Problem,
 };
 
 /// Whether a ciphertext is an age file for its type of key, with work that we would do, encrypted to
 /// the recipients that the store names.
-pub(crate) fn check(file: &[u8], key_type: KeyType, config: Option<&Config>) -> Option<Problem> {
+pub(crate) fn check(
+    file: &[u8],
+    key_type: KeyType,
+    config: Option<&StoreConfig>,
+) -> Option<Problem> {
     let Ok(stanzas) = cipher::stanzas(file) else {
         return Some(Problem::Damaged {
             reason: "is not an age file, or its header is damaged".into(),

@@ -7,7 +7,7 @@ use posixage_lock::{LockFile, Mode, Wait};
 use crate::{
     commit::{rename::rename_new, stage::Stage},
     disk::{
-        config::{CONFIG_FILE, Config},
+        config::{CONFIG_FILE, StoreConfig},
         root::Root,
     },
     error::Error,
@@ -28,7 +28,7 @@ impl Store {
     /// [`Error::StoreExists`] if there is a `.posixage.toml`; [`Error::Config`] for a work factor out
     /// of range; [`Error::InsecurePermissions`], [`Error::ForeignOwner`], and those of the lock and of
     /// writing.
-    pub fn init(path: impl AsRef<Path>, config: &Config) -> Result<(), Error> {
+    pub fn init(path: impl AsRef<Path>, config: &StoreConfig) -> Result<(), Error> {
         let path = path.as_ref();
         let toml = config.to_toml().map_err(|reason| Error::Config {
             path: path.join(CONFIG_FILE),

@@ -11,10 +11,10 @@ mod verify;
 mod write;
 
 pub use self::{
-    builder::Builder,
+    builder::StoreBuilder,
     finding::{Finding, Problem},
     set_many::SetManyError,
-    verify::Verify,
+    verify::VerifyOptions,
     write::Change,
 };
 
@@ -29,7 +29,7 @@ use zeroize::Zeroizing;
 use crate::{
     commit::{Committer, OLD, sweep},
     disk::{
-        config::Config,
+        config::StoreConfig,
         root::Root,
         sealed::{Sealed, read_metadata},
     },
@@ -60,7 +60,7 @@ pub(crate) struct Inner {
     lock: LockFile,
     pub(crate) keyring: Keyring,
     pub(crate) recipients: Vec<KeySource<Recipient>>,
-    pub(crate) config: Option<Config>,
+    pub(crate) config: Option<StoreConfig>,
     pub(crate) work_factor: u8,
     pub(crate) committer: Committer,
 }
@@ -86,14 +86,14 @@ pub struct Entry {
 
 impl Store {
     /// Sets out to open the store at `path`, with keys and waits to be named. Nothing is touched
-    /// before [`Builder::open`].
-    pub fn builder(path: impl Into<PathBuf>) -> Builder {
-        Builder::new(path.into())
+    /// before [`StoreBuilder::open`].
+    pub fn builder(path: impl Into<PathBuf>) -> StoreBuilder {
+        StoreBuilder::new(path.into())
     }
 
-    pub(crate) fn from_builder(builder: Builder) -> Result<Self, Error> {
+    pub(crate) fn from_builder(builder: StoreBuilder) -> Result<Self, Error> {
         let root = Root::open(&builder.path, builder.allow_insecure)?;
-        let config = Config::read(&root)?;
+        let config = StoreConfig::read(&root)?;
         let dir = root
             .dir
             .try_clone()
@@ -147,7 +147,7 @@ impl Store {
     /// Whom the store says its secrets are encrypted to, as it was when the store was opened; `None`
     /// for a store by the reference.
     #[must_use]
-    pub fn config(&self) -> Option<&Config> {
+    pub fn config(&self) -> Option<&StoreConfig> {
         self.inner.config.as_ref()
     }
 

@@ -33,7 +33,7 @@ use crate::{
 /// What [`Store::verify`] does beyond looking.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
-pub struct Verify {
+pub struct VerifyOptions {
     /// Decrypt every copy that a key fits, and compare the copies.
     pub decrypt: bool,
     /// Repair what can be repaired without a guess: modes, what interrupted writes left, empty
@@ -41,7 +41,7 @@ pub struct Verify {
     pub repair: bool,
 }
 
-impl Verify {
+impl VerifyOptions {
     /// To look, and no more.
     #[must_use]
     pub fn new() -> Self {
@@ -63,16 +63,16 @@ impl Verify {
 
 impl Store {
     /// Checks the store: names, types, modes, owners, metadata, age headers, recipients as far as the
-    /// headers tell, what interrupted writes left; with [`Verify::decrypt`] the values too.
+    /// headers tell, what interrupted writes left; with [`VerifyOptions::decrypt`] the values too.
     ///
     /// Calls `found` for each finding, in no promised order, and not while it holds the lock. Open the
-    /// store with [`allow_insecure_permissions`](crate::Builder::allow_insecure_permissions), or it is
+    /// store with [`allow_insecure_permissions`](crate::StoreBuilder::allow_insecure_permissions), or it is
     /// refused before it can be checked. Takes the lock for one secret at a time.
     ///
     /// # Errors
     /// Those of the lock and of the root's own files; what is wrong with a secret is a finding.
     /// What was found before is told all the same.
-    pub fn verify(&self, what: Verify, mut found: impl FnMut(Finding)) -> Result<(), Error> {
+    pub fn verify(&self, what: VerifyOptions, mut found: impl FnMut(Finding)) -> Result<(), Error> {
         if what.repair {
             self.inner.root.check_writable()?;
         }

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use posixage::{Config, KeyType, Password, Secret, Store};
+use posixage::{KeyType, Password, Secret, Store, StoreConfig};
 use posixage_tests::{
     Program, Sandbox, Terminal, age, burner::Burners, golden, keys, shape, tools,
 };
@@ -124,7 +124,7 @@ fn work_factor(file: &Path) -> u32 {
 }
 
 fn password_store(path: &Path, work_factor: u8) -> Store {
-    let config = Config::new([])
+    let config = StoreConfig::new([])
         .with_password(true)
         .with_work_factor(work_factor);
     Store::init(path, &config).expect("init");
@@ -139,7 +139,7 @@ fn password_store(path: &Path, work_factor: u8) -> Store {
 fn the_scrypt_work_factor_is_18_on_a_busy_machine_too() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
-    let store = password_store(&path, Config::new([]).work_factor);
+    let store = password_store(&path, StoreConfig::new([]).work_factor);
     let busy = Burners::start();
     store
         .create(&"x".parse().unwrap(), &Secret::new("value"))

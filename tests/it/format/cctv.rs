@@ -5,7 +5,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
-use posixage::{Config, Error, Id, Identity, KeyType, Password, Secret, Store};
+use posixage::{Error, Id, Identity, KeyType, Password, Secret, Store, StoreConfig};
 use posixage_tests::vector::{self, Vector};
 use sha2::{Digest, Sha256};
 
@@ -71,7 +71,7 @@ impl Place {
         let recipient = Identity::generate()
             .to_recipient()
             .expect("its public half");
-        Store::init(place.root(), &Config::new([recipient])).expect("init");
+        Store::init(place.root(), &StoreConfig::new([recipient])).expect("init");
         let store = Store::builder(place.root()).open().expect("open");
         store.set(&place.id, &Secret::new("")).expect("set");
         fs::remove_file(place.ciphertext(KeyType::Age)).expect("remove");

@@ -9,8 +9,8 @@ use std::{
 };
 
 use posixage::{
-    Builder, Change, Config, Error, Id, Identity, KeySource, KeyType, Password, Pattern, Secret,
-    Store,
+    Change, Error, Id, Identity, KeySource, KeyType, Password, Pattern, Secret, Store,
+    StoreBuilder, StoreConfig,
     lock::{self, Wait},
 };
 
@@ -27,7 +27,7 @@ impl Place {
             identity: Identity::generate(),
         };
         let recipient = place.identity.to_recipient().expect("its public half");
-        let config = Config::new([recipient]).with_password(true);
+        let config = StoreConfig::new([recipient]).with_password(true);
         Store::init(place.path(), &config.with_work_factor(1)).expect("init");
         let password = Password::new("password").expect("not empty");
         let store = place.builder().identity(password).open().expect("open");
@@ -39,7 +39,7 @@ impl Place {
         self.dir.path().join("store")
     }
 
-    fn builder(&self) -> Builder {
+    fn builder(&self) -> StoreBuilder {
         Store::builder(self.path()).lock_wait(Wait::Try)
     }
 }

@@ -10,8 +10,8 @@ use std::{
 };
 
 use posixage::{
-    Builder, Change, Config, Identity, KeyError, KeySource, KeyType, Password, Pattern, Recipient,
-    Secret, Store,
+    Change, Identity, KeyError, KeySource, KeyType, Password, Pattern, Recipient, Secret, Store,
+    StoreBuilder, StoreConfig,
     lock::{Mode, Wait},
 };
 
@@ -28,7 +28,7 @@ impl Place {
             dir,
             calls: Arc::default(),
         };
-        let config = Config::new([]).with_password(true).with_work_factor(1);
+        let config = StoreConfig::new([]).with_password(true).with_work_factor(1);
         Store::init(place.path(), &config).expect("init");
         let store = Store::builder(place.path())
             .identity(password())
@@ -52,7 +52,7 @@ impl Place {
         })
     }
 
-    fn builder(&self) -> Builder {
+    fn builder(&self) -> StoreBuilder {
         Store::builder(self.path())
     }
 }

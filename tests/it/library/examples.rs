@@ -8,7 +8,7 @@ use std::{
 };
 
 use posixage::{
-    Config, KeyFile, Metadata, Secret, Store,
+    KeyFile, Metadata, Secret, Store, StoreConfig,
     lock::{Mode, Wait},
 };
 use posixage_tests::{LIMIT, Output, Program, Sandbox, binary, tree::Snapshot};
@@ -31,7 +31,7 @@ impl Place {
         KeyFile::create(&key).expect("make a key");
         let recipients = KeyFile::new(&key).identities().expect("the key");
         let recipients = recipients.recipients().expect("its public half");
-        Store::init(&root, &Config::new(recipients)).expect("make a store");
+        Store::init(&root, &StoreConfig::new(recipients)).expect("make a store");
         Self { sandbox, root, key }
     }
 

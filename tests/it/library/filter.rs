@@ -8,7 +8,9 @@ use std::{
     },
 };
 
-use posixage::{Config, Error, Id, Identity, KeySource, KeyType, Password, Pattern, Secret, Store};
+use posixage::{
+    Error, Id, Identity, KeySource, KeyType, Password, Pattern, Secret, Store, StoreConfig,
+};
 
 /// More than two of what is decrypted ahead.
 const COUNT: usize = 600;
@@ -20,7 +22,7 @@ fn id(n: usize) -> Id {
 fn store(dir: &tempfile::TempDir, value: impl Fn(usize) -> Vec<u8>) -> Store {
     let path = dir.path().join("store");
     let identity = Identity::generate();
-    let config = Config::new([identity.to_recipient().expect("its public half")]);
+    let config = StoreConfig::new([identity.to_recipient().expect("its public half")]);
     Store::init(&path, &config).expect("init");
     let store = Store::builder(&path).identity(identity).open();
     let store = store.expect("open");
@@ -68,7 +70,7 @@ fn large_values_come_in_order_too() {
 fn threads_that_decrypt_ask_once() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
-    let config = Config::new([]).with_password(true).with_work_factor(2);
+    let config = StoreConfig::new([]).with_password(true).with_work_factor(2);
     Store::init(&path, &config).unwrap();
     let password = || Password::new("correct horse").unwrap();
     let store = Store::builder(&path).identity(password()).open().unwrap();

@@ -2,7 +2,7 @@
 //! removed in the meantime.
 
 use posixage::{
-    Config, Entry, Error, Finding, Id, Identity, Secret, Store, Verify,
+    Entry, Error, Finding, Id, Identity, Secret, Store, StoreConfig, VerifyOptions,
     lock::{Mode, Wait},
 };
 
@@ -12,7 +12,7 @@ const COUNT: usize = 300;
 fn store(dir: &tempfile::TempDir) -> Store {
     let path = dir.path().join("store");
     let identity = Identity::generate();
-    let config = Config::new([identity.to_recipient().expect("its public half")]);
+    let config = StoreConfig::new([identity.to_recipient().expect("its public half")]);
     Store::init(&path, &config).expect("a store");
     let store = Store::builder(&path)
         .identity(identity)
@@ -115,7 +115,7 @@ fn a_check_tells_what_it_found_when_it_has_let_the_lock_go() {
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(directory, mode).unwrap();
     }
-    for what in [Verify::new(), Verify::new().with_repair(true)] {
+    for what in [VerifyOptions::new(), VerifyOptions::new().with_repair(true)] {
         let mut found = 0;
         let tell = |finding| {
             found += 1;

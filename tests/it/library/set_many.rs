@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use posixage::{Config, Error, Id, Identity, MAX_VALUE_LEN, Metadata, Pattern, Secret, Store};
+use posixage::{Error, Id, Identity, MAX_VALUE_LEN, Metadata, Pattern, Secret, Store, StoreConfig};
 use posixage_tests::{marked, subject, tree::Snapshot};
 
 /// More than three of what is staged at the same time.
@@ -20,7 +20,7 @@ impl Place {
             identity: Identity::generate(),
         };
         let recipient = place.identity.to_recipient().expect("a recipient");
-        Store::init(place.path(), &Config::new([recipient])).expect("init");
+        Store::init(place.path(), &StoreConfig::new([recipient])).expect("init");
         place
     }
 

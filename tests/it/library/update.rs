@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use posixage::{Change, Config, Error, Id, Identity, Secret, Store};
+use posixage::{Change, Error, Id, Identity, Secret, Store, StoreConfig};
 use posixage_tests::{shape, tree::Snapshot};
 
 struct Place {
@@ -17,7 +17,7 @@ impl Place {
             identity: Identity::generate(),
         };
         let recipients = vec![place.identity.to_recipient().expect("a recipient")];
-        let config = Config::new(recipients);
+        let config = StoreConfig::new(recipients);
         Store::init(place.path().as_ref(), &config).expect("init");
         place
     }

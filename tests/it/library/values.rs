@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use posixage::{Config, Identity, Metadata, Recipient, Secret, Store};
+use posixage::{Identity, Metadata, Recipient, Secret, Store, StoreConfig};
 use posixage_tests::{Sandbox, shape, tree::Snapshot};
 use proptest::prelude::*;
 
@@ -299,7 +299,7 @@ fn metadata_of_almost_a_mebibyte_comes_back() {
 fn temporary_store(path: &Path) -> Store {
     let identity = Identity::generate();
     let recipients: Vec<Recipient> = vec![identity.to_recipient().expect("a recipient")];
-    let config = Config::new(recipients);
+    let config = StoreConfig::new(recipients);
     Store::init(path, &config).expect("init");
     Store::builder(path)
         .identity(identity)

@@ -4,8 +4,8 @@
 use std::fs;
 
 use posixage::{
-    Config, Identity, KeySource, KeyType, Metadata, Password, Pattern, Recipient, Secret, Store,
-    secrecy::ExposeSecret,
+    Identity, KeySource, KeyType, Metadata, Password, Pattern, Recipient, Secret, Store,
+    StoreConfig, secrecy::ExposeSecret,
 };
 use posixage_tests::{
     Sandbox, Terminal,
@@ -161,7 +161,7 @@ fn debug_output_of_the_library_shows_no_secret() {
     let secret_key = identity.to_age_secret_key().unwrap();
     let canaries = canaries(&[VALUE, PASSWORD, secret_key.expose_secret()]);
     let password = Password::new(PASSWORD).unwrap();
-    let config = Config::new([identity.to_recipient().unwrap()])
+    let config = StoreConfig::new([identity.to_recipient().unwrap()])
         .with_password(true)
         .with_work_factor(2);
     Store::init(&path, &config).unwrap();

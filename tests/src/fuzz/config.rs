@@ -1,6 +1,6 @@
 //! A store's `.posixage.toml`.
 
-use posixage::{Config, Error, Store};
+use posixage::{Error, Store, StoreConfig};
 
 use super::place::{Place, make_dir, write};
 
@@ -31,7 +31,7 @@ pub fn run(input: &[u8]) {
     });
 }
 
-fn shown(config: &Config) -> (Vec<String>, bool, u8) {
+fn shown(config: &StoreConfig) -> (Vec<String>, bool, u8) {
     let recipients = config.recipients.iter().map(ToString::to_string).collect();
     (recipients, config.password, config.work_factor)
 }

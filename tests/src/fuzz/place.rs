@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use posixage::{Config, Id, Identity, Secret, Store, lock::Wait};
+use posixage::{Id, Identity, Secret, Store, StoreConfig, lock::Wait};
 
 pub(super) struct Place {
     /// Everything that belongs to it.
@@ -33,7 +33,7 @@ impl Place {
         let root = dir.path().join("store");
         let identity = Identity::generate();
         let recipient = identity.to_recipient().expect("its public half");
-        Store::init(&root, &Config::new([recipient])).expect("make a store");
+        Store::init(&root, &StoreConfig::new([recipient])).expect("make a store");
         Self {
             dir,
             root,

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use posixage::{Error, Secret, Store, Verify};
+use posixage::{Error, Secret, Store, VerifyOptions};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use super::{
@@ -72,7 +72,7 @@ pub fn run(input: &[u8]) {
         look(ground);
         let store = ground.place.store();
         if bytes.next().is_multiple_of(2) {
-            let repair = Verify::new().with_repair(true);
+            let repair = VerifyOptions::new().with_repair(true);
             verify(ground, repair);
             look(ground);
         }
@@ -96,7 +96,7 @@ pub fn run(input: &[u8]) {
         }
         assert_eq!(store.get(&x).expect("get").expose(), b"new");
         let mut findings = Vec::new();
-        let decrypt = Verify::new().with_decrypt(true);
+        let decrypt = VerifyOptions::new().with_decrypt(true);
         store
             .verify(decrypt, |finding| findings.push(finding))
             .expect("verify");
@@ -116,7 +116,7 @@ pub fn run(input: &[u8]) {
 }
 
 /// Unsafe permissions are a finding like others; what may not be read is an error.
-fn verify(ground: &Ground, what: Verify) {
+fn verify(ground: &Ground, what: VerifyOptions) {
     let builder = Store::builder(&ground.place.root).identity(ground.place.identity.clone());
     let builder = builder.allow_insecure_permissions(true);
     let store = builder.open().expect("open the store");
@@ -154,7 +154,7 @@ fn look(ground: &Ground) {
         assert_eq!(found, x);
         assert!(secret.as_ref().is_ok_and(known) || secret.is_err());
     }
-    verify(ground, Verify::new().with_decrypt(true));
+    verify(ground, VerifyOptions::new().with_decrypt(true));
 }
 
 fn build(ground: &Ground, secret: &Path, bytes: &mut Bytes<'_>) {
