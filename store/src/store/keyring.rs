@@ -167,10 +167,9 @@ fn misfit(error: &DecryptError, key_type: KeyType) -> Option<&'static str> {
 
 fn damage(error: &DecryptError) -> String {
     match error {
-        DecryptError::ExcessiveWork { required, .. } => format!(
-            "asks for scrypt work factor {required}; the limit is {}",
-            MAX_WORK_FACTOR
-        ),
+        DecryptError::ExcessiveWork { required, .. } => {
+            format!("asks for scrypt work factor {required}; the limit is {MAX_WORK_FACTOR}")
+        }
         DecryptError::UnknownFormat => {
             "is of an unknown age version, or its header is damaged".into()
         }
