@@ -1,19 +1,26 @@
 //! Claim: the README's commands do what it says, word for word, in a fresh clone with an empty home.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
 
 use posixage_tests::{Program, Sandbox, binary, page, tools};
 
-/// The shell blocks of the README.
-fn blocks() -> Vec<String> {
-    page::blocks("README.md", "sh")
+/// The shell block that contains this text.
+#[track_caller]
+fn block(text: &str) -> String {
+    let mut blocks = page::blocks("README.md", "sh").into_iter();
+    let found = blocks.find(|block| block.contains(text));
+    found.unwrap_or_else(|| panic!("no block with {text}"))
 }
 
 #[test]
-fn the_setup_works_word_for_word_in_a_fresh_clone_with_an_empty_home() {
+fn setup_works_word_for_word_in_a_fresh_clone() {
     let sandbox = Sandbox::new();
     let clone = sandbox.path().join("clone");
-    // The repository may belong to somebody else than who runs the tests.
+    // The repository may belong to another user than the one that runs the tests.
     let settings = sandbox.file("gitconfig", "[safe]\n\tdirectory = *\n");
     sandbox
         .program(tools::need("git", "git"))
@@ -32,9 +39,13 @@ fn the_setup_works_word_for_word_in_a_fresh_clone_with_an_empty_home() {
     let place = |variable: &str, default: &str| {
         std::env::var_os(variable).unwrap_or_else(|| home.join(default).into())
     };
+    let installed = sandbox.directory("installed");
     let path = std::env::var("PATH").unwrap_or_default();
-    let path = format!("{}:{path}", cargo.parent().expect("a directory").display());
-    let setup = &blocks()[0];
+    let path = format!(
+        "{}/bin:{}:{path}",
+        installed.display(),
+        cargo.parent().expect("a directory").display()
+    );
     let run = |script: &str| {
         sandbox
             .program("sh")
@@ -43,6 +54,7 @@ fn the_setup_works_word_for_word_in_a_fresh_clone_with_an_empty_home() {
             .env("PATH", &path)
             .env("CARGO_HOME", place("CARGO_HOME", ".cargo"))
             .env("RUSTUP_HOME", place("RUSTUP_HOME", ".rustup"))
+            .env("CARGO_INSTALL_ROOT", &installed)
             .env("CARGO_TARGET_DIR", &target)
             // The last touches of a release take as long as all the rest.
             .env("CARGO_PROFILE_RELEASE_LTO", "off")
@@ -50,7 +62,7 @@ fn the_setup_works_word_for_word_in_a_fresh_clone_with_an_empty_home() {
             .within(std::time::Duration::from_secs(1800))
             .run()
     };
-    let output = run(setup).succeeds();
+    let output = run(&block("cargo install")).succeeds();
     assert_eq!(output.out(), "", "{output:?}");
     let output = output.says([
         sandbox.store().to_str().unwrap(),
@@ -58,18 +70,80 @@ fn the_setup_works_word_for_word_in_a_fresh_clone_with_an_empty_home() {
     ]);
     drop(output);
 
-    // What the README shows next, with the binary that it built.
-    let posixage = target.join("release/posixage");
-    let get = sandbox.program(&posixage).args(["get", "demo/token"]).run();
+    // What the README shows next, with the binary that it installed.
+    let get = run("posixage get demo/token");
     assert_eq!(get.succeeds_silently().out(), "correct horse");
-    let missing = sandbox.program(&posixage).args(["get", "demo/tokn"]).run();
+    let missing = run("posixage get demo/tokn");
     missing.fails(3).says(["posixage: no secret demo/tokn"]);
+
+    let auths = r#"{"auths":{"registry.example.com":{"auth":"em9lOmNhbmFyeQ=="}}}"#;
+    let config = sandbox.file("home/.docker/config.json", auths);
+    run("posixage docker setup; git config --global credential.helper posixage").succeeds();
+    assert!(!fs::read_to_string(&config).unwrap().contains("em9l"));
+    run(&block("cargo uninstall")).succeeds();
+    assert!(fs::read_to_string(&config).unwrap().contains("em9l"));
+    let settings = fs::read_to_string(sandbox.home().join(".gitconfig")).unwrap_or_default();
+    assert!(!settings.contains("helper"), "{settings}");
+    assert!(!installed.join("bin/posixage").exists());
+    assert!(sandbox.identity().is_file(), "the key stays");
+}
+
+/// A home with two secrets, and a shell in it.
+fn two_secrets() -> (Sandbox, impl Fn(&Sandbox, &str) -> Program) {
+    let sandbox = Sandbox::new().initialised();
+    sandbox.set("demo/token", "correct horse");
+    let set = ["set", "--metadata", "user=zoe", "db/password"];
+    sandbox.posixage(set).input("battery\n").run().succeeds();
+    (sandbox, |sandbox, script| {
+        sandbox.client("sh").args(["-euc", script])
+    })
+}
+
+#[track_caller]
+fn assert_both_are_there(sandbox: &Sandbox) {
+    assert_eq!(sandbox.get("demo/token"), b"correct horse");
+    assert_eq!(sandbox.get("db/password"), b"battery");
+    let metadata = sandbox.run(["get", "--metadata", "db/password"]);
+    assert_eq!(metadata.out().trim(), r#"{"user":"zoe"}"#);
 }
 
 #[test]
-fn the_test_command_is_there_and_can_be_run() {
-    let blocks = blocks();
-    assert_eq!(blocks[1].trim(), "tests/run", "{blocks:?}");
+fn backup_and_restore_work_word_for_word() {
+    let (here, shell) = two_secrets();
+    shell(&here, &block("-czf ~/store.tar.gz")).run().succeeds();
+    shell(&here, &block("key-for-the-safe.txt"))
+        .run()
+        .succeeds();
+    let there = Sandbox::new();
+    for file in ["store.tar.gz", "key-for-the-safe.txt"] {
+        let content = fs::read(here.home().join(file)).unwrap();
+        there.file(Path::new("home").join(file), content);
+    }
+    shell(&there, &block("-xpzf ~/store.tar.gz"))
+        .run()
+        .succeeds();
+    assert_both_are_there(&there);
+}
+
+#[test]
+fn the_move_to_another_machine_works_word_for_word() {
+    let (here, shell) = two_secrets();
+    let there = Sandbox::new();
+    // What ssh would do, with the other machine's home.
+    let ssh = format!(
+        "#!/bin/sh\nshift; HOME='{0}'; export HOME; cd \"$HOME\"; exec \"$@\"\n",
+        there.home().display()
+    );
+    let ssh = here.file("home/bin/ssh", ssh);
+    fs::set_permissions(&ssh, fs::Permissions::from_mode(0o700)).unwrap();
+    let script = format!("PATH=\"$HOME/bin:$PATH\"; {}", block("ssh other"));
+    shell(&here, &script).run().succeeds();
+    assert_both_are_there(&there);
+}
+
+#[test]
+fn the_test_command_can_be_run() {
+    assert_eq!(block("tests/run").trim(), "tests/run");
     let script = binary::workspace().join("tests/run");
     assert_eq!(
         fs::metadata(&script).unwrap().permissions().mode() & 0o111,
