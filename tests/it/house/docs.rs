@@ -6,7 +6,7 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use posixage_tests::{
-    Output, Program, Sandbox, binary,
+    Output, Program, Sandbox,
     docker_helper::list,
     golden, page,
     registry::{self, Registry},
@@ -242,52 +242,4 @@ fn systemd() {
     );
     assert!(service(&login).out().contains("\"zoe\""));
     assert!(!Snapshot::of(&state).contains(b"canary"));
-}
-
-#[test]
-fn every_page_is_linked_and_every_link_leads_somewhere() {
-    let workspace = binary::workspace();
-    let docs = workspace.join("cli/docs");
-    let mut pages = vec![workspace.join("README.md"), workspace.join("cli/README.md")];
-    pages.extend(
-        fs::read_dir(&docs)
-            .unwrap()
-            .map(|page| page.unwrap().path()),
-    );
-    let mut linked = Vec::new();
-    for page in &pages {
-        let text = fs::read_to_string(page).unwrap();
-        for target in text
-            .split("](")
-            .skip(1)
-            .filter_map(|rest| rest.split(')').next())
-        {
-            if target.contains("://") {
-                continue;
-            }
-            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
-            let file = match file {
-                "" => page.clone(),
-                file => page.parent().unwrap().join(file),
-            };
-            assert!(file.exists(), "{target} in {}", page.display());
-            if !anchor.is_empty() {
-                let text = fs::read_to_string(&file).unwrap();
-                let is_heading = |line: &str| {
-                    let heading = line.trim_start_matches('#').trim().to_lowercase();
-                    line.starts_with('#') && heading.replace(' ', "-") == anchor
-                };
-                assert!(
-                    text.lines().any(is_heading),
-                    "{target} in {}",
-                    page.display()
-                );
-            }
-            linked.push(file.canonicalize().unwrap());
-        }
-    }
-    for page in &pages[1..] {
-        let page = page.canonicalize().unwrap();
-        assert!(linked.contains(&page), "{} is not linked", page.display());
-    }
 }

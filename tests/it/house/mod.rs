@@ -3,5 +3,6 @@
 mod compare;
 mod docs;
 mod fuzz;
+mod links;
 mod module_map;
 mod readme;
