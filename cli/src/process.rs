@@ -1,7 +1,8 @@
-//! How a process that handles secrets begins, and which signals are its own.
+//! How a process that handles secrets begins and ends, and which signals are its own.
 
 use std::{
     fs,
+    process::ExitCode,
     sync::{Arc, OnceLock, atomic::AtomicBool},
 };
 
@@ -10,9 +11,35 @@ use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXFSZ},
     flag,
 };
+use zeroize::Zeroize;
 
-/// To be called first in each program.
-pub(crate) fn begin() {
+/// How much of the stack is wiped, in bytes: more than any program here uses.
+const STACK: usize = 256 << 10;
+
+/// Runs a program, so that no other process can read its memory, and nothing secret is left in it
+/// at the end. (The heap is wiped by the allocator.)
+pub(crate) fn run(program: impl FnOnce() -> ExitCode) -> ExitCode {
+    begin();
+    let code = below(program);
+    wipe_stack();
+    code
+}
+
+/// Keeps the frames of `program` below the caller's, where [`wipe_stack`] reaches them.
+#[inline(never)]
+fn below(program: impl FnOnce() -> ExitCode) -> ExitCode {
+    program()
+}
+
+/// Overwrites what returned functions left on the stack: parsers and ciphers copy parts of their
+/// input there.
+#[inline(never)]
+fn wipe_stack() {
+    let mut frames = [0_u8; STACK];
+    frames.zeroize();
+}
+
+fn begin() {
     // A core dump would hold keys and values in the clear.
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     // A file that may not grow is an error like others. With a handler, and not ignored: a program

@@ -27,6 +27,7 @@ pub mod image;
 pub mod keys;
 pub mod kill;
 pub mod marked;
+pub mod memory;
 pub mod namespace;
 pub mod operation;
 pub mod output;

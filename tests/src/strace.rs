@@ -102,6 +102,15 @@ pub fn record_until(
     (main.expect("the program's first thread"), killed)
 }
 
+/// What strace writes when an injected SIGSTOP has stopped a program.
+pub(crate) const STOPPED: &str = "--- stopped by SIGSTOP ---";
+
+/// What goes before a program to stop it in the place of its last system call.
+pub(crate) fn stopping_at_exit() -> Vec<String> {
+    let inject = "inject=exit_group:retval=0:signal=STOP";
+    strace(&["-qq", "-e", "trace=exit_group", "-e", inject])
+}
+
 /// Runs a program that reads no more than a pipe holds, and stops it after each of its calls that
 /// name a file or a descriptor: `stands` is given what strace wrote so far, as text.
 ///
@@ -112,7 +121,6 @@ pub fn stopped_at_each_call(
     expressions: &[String],
     mut stands: impl FnMut(&str),
 ) -> Output {
-    const STOPPED: &str = "--- stopped by SIGSTOP ---";
     // The first thread only: no other touches files, and all of them stop.
     let mut front = strace(&["-qq", "-e", "trace=%file,%desc"]);
     front.extend(["-e", "inject=%file,%desc:signal=STOP"].map(String::from));

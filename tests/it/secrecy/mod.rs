@@ -2,4 +2,5 @@
 
 mod canaries;
 mod canaries_outside;
+mod memory;
 mod owners;
