@@ -7,7 +7,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::{
-    fs::{self, Dir, FlockOperation, Mode, OFlags},
+    fs::{self, Dir, DirEntry, FlockOperation, Mode, OFlags},
     io::{self, Errno, retry_on_intr},
 };
 
@@ -31,10 +31,15 @@ pub(crate) fn fsync(file: impl AsFd) -> Result<(), Errno> {
     retry_on_intr(|| fs::fsync(&file))
 }
 
-/// From the beginning, whatever else the descriptor is used for, and if it can only be searched.
-pub(crate) fn read_dir(dir: impl AsFd) -> Result<Dir, Errno> {
+/// The entries without `.` and `..`, from the beginning whatever else the descriptor is used for, and
+/// if it can only be searched.
+pub(crate) fn read_dir(
+    dir: impl AsFd,
+) -> Result<impl Iterator<Item = Result<DirEntry, Errno>>, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    openat(dir, c".", flags, Mode::empty()).and_then(Dir::new)
+    let dir = openat(dir, c".", flags, Mode::empty()).and_then(Dir::new)?;
+    let is_dot = |entry: &DirEntry| matches!(entry.file_name().to_bytes(), b"." | b"..");
+    Ok(dir.filter(move |entry| !entry.as_ref().is_ok_and(is_dot)))
 }
 
 /// `false` if somebody else has the flock.

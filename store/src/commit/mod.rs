@@ -3,23 +3,23 @@
 //! A secret's new directory is staged and on disk before the lock is taken ([`Stage`]). Under the
 //! exclusive lock it changes places with the old one (`RENAME_EXCHANGE`), or takes a free name
 //! (`RENAME_NOREPLACE`), and the root is fsynced; what was displaced is removed after the lock is
-//! released. So whoever looks, or finds the disk after a power cut, sees the old value or the new
-//! one, whole.
+//! released. So a reader, also one after a power cut, sees the old value or the new one, whole.
 //!
 //! Where a file system refuses `RENAME_EXCHANGE`, the old directory steps aside into
 //! `.posixage.old/` under its own name, and the new one takes its place. Between the two renames a
 //! peer without this rule sees the secret missing; ours looks there too, and the next writer puts
 //! back what an interrupted commit left. What lies there stands for the secret as soon as that has no
 //! directory, so nothing is left there, on disk either, when the lock is released.
+//!
+//! One secret is a [`Batch`] of one.
 
 pub(crate) mod rename;
 pub(crate) mod stage;
 pub(crate) mod sweep;
 pub(crate) mod tree;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
-use posixage_lock::Guard;
 use rustix::{
     fs::{Mode, mkdirat},
     io::Errno,
@@ -28,15 +28,21 @@ use rustix::{
 use crate::{
     commit::{
         rename::{Refused, exchange, rename, rename_new},
-        stage::{Stage, temporary_name},
+        stage::Stage,
     },
-    disk::root::Root,
+    disk::{
+        held::Exclusive,
+        layout::{self, OLD},
+        root::Root,
+    },
     error::Error,
+    id::Id,
+    parallel::{cores, in_order},
     syscall::fsync,
 };
 
-/// Where an old directory waits while the new one takes its name, without `RENAME_EXCHANGE`.
-pub(crate) const OLD: &str = ".posixage.old";
+/// How many displaced directories one thread removes before the next lot.
+const RUN: usize = 8;
 
 /// What a commit does about a secret that has the name already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,76 +51,103 @@ pub(crate) enum Overwrite {
     Allow,
 }
 
-/// What a commit left under another name, to be removed after the lock is released.
+/// What commits left under other names, to be removed after the lock is released.
 #[derive(Default)]
 #[must_use = "remove it after the lock is released"]
-pub(crate) struct Displaced(Option<String>);
+pub(crate) struct Displaced(Vec<String>);
 
 impl Displaced {
     pub(crate) fn remove(&self, root: &Root) {
-        if let Some(name) = &self.0 {
-            tree::remove_or_leave(root, name);
-        }
+        in_order(&self.0, RUN, cores(), |run| {
+            run.iter()
+                .map(|name| tree::remove_or_leave(root, name))
+                .collect()
+        });
     }
 }
 
-/// Makes the commits of one store handle, under the exclusive lock.
-#[derive(Debug, Default)]
-pub(crate) struct Committer {
-    /// Whether the file system has refused `RENAME_EXCHANGE` before.
-    no_exchange: AtomicBool,
+/// The commits made under one exclusive lock: each secret gets its new directory by name
+/// ([`publish`](Self::publish)), then all of them get on disk ([`finish`](Self::finish)).
+#[must_use = "nothing is on disk before it is finished"]
+pub(crate) struct Batch<'a> {
+    root: &'a Root,
+    exclusive: &'a Exclusive,
+    published: Vec<Published>,
+    /// Why the last one was not published. None is after it.
+    refused: Result<(), Error>,
 }
 
 /// A secret that has its new directory by name, but not on disk yet.
-#[must_use = "it is not on disk"]
-pub(crate) struct Published {
+struct Published {
     stage: String,
     name: String,
     /// Where the old directory is, if there was one.
     old: Option<String>,
 }
 
-impl Committer {
-    /// Gives a stage that is on disk the name `name`; `None` if that is taken and must stay.
-    pub(crate) fn publish(
-        &self,
-        root: &Root,
-        exclusive: &Guard,
-        stage: &mut Stage<'_>,
-        name: &str,
-        overwrite: Overwrite,
-    ) -> Result<Option<Published>, Error> {
+/// What became of a batch.
+pub(crate) struct Finished {
+    /// What those that are on disk have displaced.
+    pub(crate) displaced: Displaced,
+    /// How many of the first are written. Where nothing else went wrong than the disk, all others
+    /// have their old directories again.
+    pub(crate) written: usize,
+    pub(crate) result: Result<(), Error>,
+}
+
+impl<'a> Batch<'a> {
+    pub(crate) fn new(root: &'a Root, exclusive: &'a Exclusive) -> Self {
+        Self {
+            root,
+            exclusive,
+            published: Vec::with_capacity(1),
+            refused: Ok(()),
+        }
+    }
+
+    /// Gives a stage that is on disk the name of `id`. Once one is refused, no other is published.
+    pub(crate) fn publish(&mut self, stage: &mut Stage<'_>, id: &Id, overwrite: Overwrite) {
+        if self.refused.is_err() {
+            return;
+        }
+        match self.rename(stage.name(), id, overwrite) {
+            Ok(published) => {
+                // What has the stage's name from here on, if anything, is the old directory.
+                stage.keep();
+                self.published.push(published);
+            }
+            Err(error) => self.refused = Err(error),
+        }
+    }
+
+    fn rename(&self, stage: &str, id: &Id, overwrite: Overwrite) -> Result<Published, Error> {
+        let name = id.directory_name();
         let old = match overwrite {
-            Overwrite::Refuse => match rename_new(root, exclusive, stage.name(), name) {
+            Overwrite::Refuse => match rename_new(self.root, self.exclusive, stage, &name) {
                 Ok(true) => Ok(None),
-                Ok(false) => return Ok(None),
+                Ok(false) => return Err(Error::AlreadyExists { id: id.clone() }),
                 Err(refused) => Err(refused),
             },
-            Overwrite::Allow => self.replace(root, exclusive, stage.name(), name),
+            Overwrite::Allow => self.replace(stage, &name),
         };
-        let old = old.map_err(|refused| refused.io("publish", root.path_of(name)))?;
-        // What has the stage's name from here on, if anything, is the old directory.
-        stage.keep();
-        Ok(Some(Published {
-            stage: stage.name().into(),
-            name: name.into(),
+        let old = old.map_err(|refused| refused.io("publish", self.root.path_of(&name)))?;
+        Ok(Published {
+            stage: stage.into(),
+            name,
             old,
-        }))
+        })
     }
 
     /// Gives `stage` the name `name`; returns where the old directory is, if there was one.
-    fn replace(
-        &self,
-        root: &Root,
-        exclusive: &Guard,
-        stage: &str,
-        name: &str,
-    ) -> Result<Option<String>, Refused> {
+    fn replace(&self, stage: &str, name: &str) -> Result<Option<String>, Refused> {
+        let Self {
+            root, exclusive, ..
+        } = self;
         loop {
-            if !self.no_exchange.load(Ordering::Relaxed) {
+            if !root.no_exchange.load(Ordering::Relaxed) {
                 match exchange(root, exclusive, stage, name) {
                     Ok(true) => return Ok(Some(stage.into())),
-                    Ok(false) => self.no_exchange.store(true, Ordering::Relaxed),
+                    Ok(false) => root.no_exchange.store(true, Ordering::Relaxed),
                     Err(Refused::System(Errno::NOENT)) => {}
                     Err(refused) => return Err(refused),
                 }
@@ -122,64 +155,95 @@ impl Committer {
             if rename_new(root, exclusive, stage, name)? {
                 return Ok(None);
             }
-            if self.no_exchange.load(Ordering::Relaxed) {
+            if root.no_exchange.load(Ordering::Relaxed) {
                 return step_aside(root, exclusive, stage, name).map(Some);
             }
         }
     }
-}
 
-/// What became of publications.
-pub(crate) struct Settled {
-    /// What those that are on disk have displaced.
-    pub(crate) displaced: Vec<Displaced>,
-    /// How many of the first stand. Where nothing else went wrong than the disk, all others have their
-    /// old directories again.
-    pub(crate) written: usize,
-    pub(crate) result: Result<(), Error>,
-}
-
-/// Brings to disk what was published. What cannot be brought there is taken back.
-pub(crate) fn settle(root: &Root, exclusive: &Guard, published: &[Published]) -> Settled {
-    let mut displaced = Vec::with_capacity(published.len());
-    // The new names are on disk before anybody is told so, and before an old directory goes.
-    let synced = fsync(&root.dir).map_err(|e| Error::io("fsync", &root.path, e));
-    let result = synced.and_then(|()| {
-        for Published { old, .. } in published {
-            displaced.push(match old {
-                Some(old) if old.starts_with(OLD) => match discard(root, exclusive, old) {
-                    // It is whose the lock is now, and who finds that the secret has a directory.
-                    Err(Error::Lock(_)) => Displaced::default(),
-                    discarded => discarded?.unwrap_or_default(),
-                },
-                old => Displaced(old.clone()),
-            });
+    /// Brings what was published to disk. What cannot be brought there is taken back.
+    pub(crate) fn finish(self) -> Finished {
+        let Self {
+            root,
+            exclusive,
+            published,
+            refused,
+        } = self;
+        let mut displaced = Displaced(Vec::with_capacity(published.len()));
+        if published.is_empty() {
+            return Finished {
+                displaced,
+                written: 0,
+                result: refused,
+            };
         }
-        Ok(())
-    });
-    let written = match &result {
-        Ok(()) => displaced.len(),
-        Err(_) => {
-            let taken_back = &published[displaced.len()..];
-            displaced.len() + take_back(root, exclusive, taken_back)
+        let mut on_disk = 0;
+        let result = match refused {
+            // What has its name got it while the lock was held.
+            Ok(()) | Err(Error::Lock(_)) => {
+                confirm(root, exclusive, &published, &mut displaced, &mut on_disk).and(refused)
+            }
+            // It may have been an fsync of the root, which is never tried again.
+            refused => refused,
+        };
+        let written = match on_disk == published.len() {
+            true => on_disk,
+            false => on_disk + take_back(root, exclusive, &published[on_disk..]),
+        };
+        Finished {
+            displaced,
+            written,
+            result,
         }
-    };
-    Settled {
-        displaced,
-        written,
-        result,
     }
 }
 
+/// Brings the new names to disk; how many have got there, and what they have displaced.
+fn confirm(
+    root: &Root,
+    exclusive: &Exclusive,
+    published: &[Published],
+    displaced: &mut Displaced,
+    on_disk: &mut usize,
+) -> Result<(), Error> {
+    // Before the caller is told so, and before an old directory goes.
+    fsync(&root.dir).map_err(|e| Error::io("fsync", &root.path, e))?;
+    for Published { stage, old, .. } in published {
+        match old {
+            Some(old) if old == stage => displaced.0.push(old.clone()),
+            Some(old) => match discard(root, exclusive, old) {
+                // Leave it to the new holder, which finds that the secret has a directory.
+                Err(Error::Lock(_)) => {}
+                discarded => displaced.0.extend(discarded?.into_iter().flat_map(|d| d.0)),
+            },
+            None => {}
+        }
+        *on_disk += 1;
+    }
+    Ok(())
+}
+
+/// Removes a secret, down to the disk.
+pub(crate) fn remove(root: &Root, exclusive: &Exclusive, id: &Id) -> Result<Displaced, Error> {
+    discard(root, exclusive, &id.directory_name())?
+        .ok_or_else(|| Error::NotFound { id: id.clone() })
+}
+
 /// The replacement in two renames, for file systems without `RENAME_EXCHANGE`.
-fn step_aside(root: &Root, exclusive: &Guard, stage: &str, name: &str) -> Result<String, Refused> {
+fn step_aside(
+    root: &Root,
+    exclusive: &Exclusive,
+    stage: &str,
+    name: &str,
+) -> Result<String, Refused> {
     match mkdirat(&root.dir, OLD, Mode::RWXU) {
         Ok(()) | Err(Errno::EXIST) => {}
         Err(e) => return Err(e.into()),
     }
-    // On disk before anything is in it, whoever made it: or a power cut takes it with the secret.
+    // On disk before anything is in it, even if another process made it: or a power cut takes it with
+    // the secret.
     fsync(&root.dir)?;
-    let old = format!("{OLD}/{name}");
+    let old = layout::aside(name);
     rename(root, exclusive, name, &old)?;
     if let Err(refused) = rename(root, exclusive, stage, name) {
         undo(root, || rename(root, exclusive, &old, name));
@@ -191,14 +255,14 @@ fn step_aside(root: &Root, exclusive: &Guard, stage: &str, name: &str) -> Result
 /// Takes the name `name` from what has it, down to the disk; `None` if nothing has. Whatever fails,
 /// it has its old name.
 ///
-/// So a secret is removed. What was set aside must lose its name too, before the lock is released:
+/// What was set aside must lose its name too, before the lock is released:
 /// it stands for the secret, and would come back when that is removed.
 pub(crate) fn discard(
     root: &Root,
-    exclusive: &Guard,
+    exclusive: &Exclusive,
     name: &str,
 ) -> Result<Option<Displaced>, Error> {
-    let trash = temporary_name("trash").map_err(|e| Error::io("remove", root.path_of(name), e))?;
+    let trash = layout::new_trash().map_err(|e| Error::io("remove", root.path_of(name), e))?;
     match rename(root, exclusive, name, &trash) {
         Ok(()) => {}
         Err(Refused::System(Errno::NOENT)) => return Ok(None),
@@ -208,14 +272,14 @@ pub(crate) fn discard(
         undo(root, || rename(root, exclusive, &trash, name));
         return Err(Error::io("fsync", &root.path, error));
     }
-    Ok(Some(Displaced(Some(trash))))
+    Ok(Some(Displaced(vec![trash])))
 }
 
 /// Undoes publications that are not on disk for certain; how many of the first stand all the same,
 /// since the fence or the system refused. Neither directory is removed: the disk may know either by
 /// the secret's name.
-pub(crate) fn take_back(root: &Root, exclusive: &Guard, published: &[Published]) -> usize {
-    // What keeps a stage's name is nobody's from here on.
+fn take_back(root: &Root, exclusive: &Exclusive, published: &[Published]) -> usize {
+    // What keeps a stage's name belongs to no writer from here on.
     root.swept.store(false, Ordering::Relaxed);
     // The last first: whenever this ends, what stands are the first.
     for (n, Published { stage, name, old }) in published.iter().enumerate().rev() {

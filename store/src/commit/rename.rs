@@ -6,13 +6,15 @@
 
 use std::path::PathBuf;
 
-use posixage_lock::Guard;
 use rustix::{
     fs::{RenameFlags, renameat, renameat_with},
     io::Errno,
 };
 
-use crate::{disk::root::Root, error::Error};
+use crate::{
+    disk::{held::Exclusive, root::Root},
+    error::Error,
+};
 
 /// Why a rename was not made.
 pub(crate) enum Refused {
@@ -24,7 +26,12 @@ pub(crate) enum Refused {
 
 /// Lets two names change places, both there at every moment. `false` if the file system or the
 /// kernel cannot.
-pub(crate) fn exchange(root: &Root, exclusive: &Guard, a: &str, b: &str) -> Result<bool, Refused> {
+pub(crate) fn exchange(
+    root: &Root,
+    exclusive: &Exclusive,
+    a: &str,
+    b: &str,
+) -> Result<bool, Refused> {
     fence(exclusive)?;
     match renameat_with(&root.dir, a, &root.dir, b, RenameFlags::EXCHANGE) {
         Ok(()) => Ok(true),
@@ -35,11 +42,11 @@ pub(crate) fn exchange(root: &Root, exclusive: &Guard, a: &str, b: &str) -> Resu
 
 /// Gives `from` the name `to` unless that is taken; `false` if it is.
 ///
-/// Where the file system cannot decide that, the exclusive lock does: among those who take it,
-/// nobody makes the name between the look and the rename.
+/// Where the file system cannot decide that, the exclusive lock does: no process that takes it makes
+/// the name between the look and the rename.
 pub(crate) fn rename_new(
     root: &Root,
-    exclusive: &Guard,
+    exclusive: &Exclusive,
     from: &str,
     to: &str,
 ) -> Result<bool, Refused> {
@@ -58,16 +65,21 @@ pub(crate) fn rename_new(
 }
 
 /// Gives `from` the name `to`, which is free or an empty directory.
-pub(crate) fn rename(root: &Root, exclusive: &Guard, from: &str, to: &str) -> Result<(), Refused> {
+pub(crate) fn rename(
+    root: &Root,
+    exclusive: &Exclusive,
+    from: &str,
+    to: &str,
+) -> Result<(), Refused> {
     fence(exclusive)?;
     Ok(renameat(&root.dir, from, &root.dir, to)?)
 }
 
 /// I5: asked immediately before each rename, and not once for several. A slow fsync, a stop, or a
-/// suspend between two of them may last until somebody else has the lock, and a secret's name is
-/// theirs from then on: to give it another directory, or its old one back, would undo what they were
-/// told is on disk.
-fn fence(exclusive: &Guard) -> Result<(), Refused> {
+/// suspend between two of them may last until another process has the lock. A secret's name belongs to
+/// that process from then on: to give it another directory, or its old one back, would undo what that
+/// process was told is on disk.
+fn fence(exclusive: &Exclusive) -> Result<(), Refused> {
     exclusive.verify().map_err(Refused::Fence)
 }
 

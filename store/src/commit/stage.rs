@@ -14,7 +14,7 @@ use rustix::{
 
 use crate::{
     commit::tree,
-    disk::root::{OURS, Root},
+    disk::{layout, root::Root},
     error::Error,
     syscall::{fsync, openat, try_flock},
 };
@@ -22,8 +22,8 @@ use crate::{
 /// How often a stage is made again that a sweep took for a dead one.
 const TRIES: usize = 64;
 
-/// A directory of a temporary name that no other process touches while it is open: whoever sweeps
-/// leftovers passes over a directory whose flock is held, and the kernel drops that of a dead one.
+/// A directory of a temporary name that no other process touches while it is open: a sweep passes
+/// over a directory whose flock is held, and the kernel drops the flock of a process that ends.
 ///
 /// Dropped, it is removed, unless [`keep`](Self::keep) said otherwise.
 pub(crate) struct Stage<'r> {
@@ -39,7 +39,7 @@ impl<'r> Stage<'r> {
     pub(crate) fn new(root: &'r Root) -> Result<Self, Error> {
         let fails = |e| Error::io("make a stage in", &root.path, e);
         for _ in 0..TRIES {
-            let name = temporary_name("stage").map_err(fails)?;
+            let name = layout::new_stage().map_err(fails)?;
             if let Some(dir) = make_dir(root, &name)? {
                 return Ok(Self {
                     root,
@@ -98,13 +98,6 @@ impl Drop for Stage<'_> {
             tree::remove_or_leave(self.root, &self.name);
         }
     }
-}
-
-/// A name that nobody else uses: `.posixage.KIND.` and 64 random bits.
-pub(crate) fn temporary_name(kind: &str) -> Result<String, Errno> {
-    let random =
-        getrandom::u64().map_err(|e| Errno::from_io_error(&e.into()).unwrap_or(Errno::IO))?;
-    Ok(format!("{OURS}{kind}.{random:016x}"))
 }
 
 /// A directory of that name with its flock held; `None` if the name was taken, or if a sweep was

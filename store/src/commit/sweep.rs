@@ -2,33 +2,32 @@
 
 use std::os::fd::OwnedFd;
 
-use posixage_lock::Guard;
 use rustix::{
     fs::{Mode, OFlags},
     io::Errno,
 };
 
 use crate::{
-    commit::{OLD, discard, rename::rename, tree},
-    disk::root::{OURS, Root},
+    commit::{discard, rename::rename, tree},
+    disk::{
+        held::Exclusive,
+        layout::{self, Name, OLD},
+        root::Root,
+    },
     error::Error,
     id::Id,
     syscall::{fsync, openat, read_dir, try_flock},
 };
 
-/// Puts back what a commit without `RENAME_EXCHANGE` had set aside when it died. Under the exclusive
-/// lock, before any change: what is set aside would come back when the secret is removed.
+/// Puts back what a commit without `RENAME_EXCHANGE` had set aside when it died. Before any change:
+/// what is set aside would come back when the secret is removed.
 ///
 /// A secret without a directory takes back the one set aside; with one, the commit was complete.
-pub(crate) fn recover(root: &Root, exclusive: &Guard) -> Result<(), Error> {
+pub(crate) fn recover(root: &Root, exclusive: &Exclusive) -> Result<(), Error> {
     let fails = |e: Errno| Error::io("recover", root.path_of(OLD), e);
-    for name in set_aside(root).map_err(fails)? {
-        // Only what decodes was put there by a commit.
-        let Some(id) = Id::from_directory_name(&name) else {
-            continue;
-        };
+    for id in set_aside(root).map_err(fails)? {
         let name = id.directory_name();
-        let old = format!("{OLD}/{name}");
+        let old = layout::aside(&name);
         if !root.contains(&name).map_err(fails)? {
             rename(root, exclusive, &old, &name)
                 .map_err(|refused| refused.io("recover", root.path_of(OLD)))?;
@@ -43,8 +42,8 @@ pub(crate) fn recover(root: &Root, exclusive: &Guard) -> Result<(), Error> {
     Ok(())
 }
 
-/// Removes the stages and the trash of dead processes. Under the exclusive lock.
-pub(crate) fn sweep(root: &Root, exclusive: &Guard) -> Result<(), Error> {
+/// Removes the stages and the trash of dead processes.
+pub(crate) fn sweep(root: &Root, exclusive: &Exclusive) -> Result<(), Error> {
     let entries = entries(root).map_err(|e| Error::io("list store", &root.path, e))?;
     let (leftovers, others): (Vec<_>, Vec<_>) =
         entries.into_iter().partition(|(name, _)| is_leftover(name));
@@ -63,16 +62,15 @@ pub(crate) fn sweep(root: &Root, exclusive: &Guard) -> Result<(), Error> {
             fsync(&root.dir).map_err(|e| Error::io("fsync", &root.path, e))?;
             synced = true;
         }
-        // The fence: what another writer has displaced nobody claims, and it may have to put it back.
+        // The fence: what another writer has displaced has no flock, and it may have to put it back.
         exclusive.verify()?;
         tree::remove_or_leave(root, &name);
     }
     Ok(())
 }
 
-pub(crate) fn is_leftover(name: &str) -> bool {
-    let kind = name.strip_prefix(OURS).unwrap_or_default();
-    kind.starts_with("stage.") || kind.starts_with("trash.")
+fn is_leftover(name: &str) -> bool {
+    Name::parse(name.as_bytes()).is_leftover()
 }
 
 /// The stages and the trash of dead processes.
@@ -95,9 +93,9 @@ fn entries(root: &Root) -> Result<Vec<(String, u64)>, Errno> {
     read_dir(&root.dir)?.map(entry).collect()
 }
 
-/// Takes the flock by which a stage says that it is alive; `None` if somebody has it.
+/// Takes the flock by which a stage says that it is alive; `None` if another process has it.
 ///
-/// Held until the directory is gone: whoever made it and was slower with the flock then finds it
+/// Held until the directory is gone: a writer that made it and was slower with the flock then finds it
 /// without its name, and makes another.
 fn claim(root: &Root, name: &str) -> Option<Option<OwnedFd>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -108,22 +106,19 @@ fn claim(root: &Root, name: &str) -> Option<Option<OwnedFd>> {
     }
 }
 
-/// The names in `.posixage.old/`.
-pub(crate) fn set_aside(root: &Root) -> Result<Vec<Vec<u8>>, Errno> {
+/// The secrets in `.posixage.old/`. Only what decodes was put there by a commit.
+pub(crate) fn set_aside(root: &Root) -> Result<Vec<Id>, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let dir = match openat(&root.dir, OLD, flags, Mode::empty()) {
         Ok(dir) => dir,
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(Vec::new()),
         Err(e) => return Err(e),
     };
-    let mut names = Vec::new();
+    let mut ids = Vec::new();
     for entry in read_dir(&dir)? {
-        let name = entry?.file_name().to_bytes().to_vec();
-        if !name.starts_with(b".") {
-            names.push(name);
-        }
+        ids.extend(Id::from_directory_name(entry?.file_name().to_bytes()));
     }
-    Ok(names)
+    Ok(ids)
 }
 
 #[cfg(test)]
@@ -133,16 +128,16 @@ mod tests {
         path::Path,
     };
 
-    use posixage_lock::{LockFile, Mode as LockMode, Wait};
+    use posixage_lock::{LockFile, Wait};
 
     use super::*;
 
     /// Takes the lock, makes a directory, loses the lock if so wished, and clears the directory away.
-    fn cleared(name: &str, lose: bool, clear: fn(&Root, &Guard) -> Result<(), Error>) -> bool {
+    fn cleared(name: &str, lose: bool, clear: fn(&Root, &Exclusive) -> Result<(), Error>) -> bool {
         let dir = tempfile::tempdir().unwrap();
         let root = Root::open(dir.path(), true).unwrap();
         let lock = LockFile::in_directory(root.dir.try_clone().unwrap(), dir.path());
-        let exclusive = lock.acquire(LockMode::Exclusive, Wait::Try).unwrap();
+        let exclusive = Exclusive::acquire(&lock, Wait::Try).unwrap();
         fs::create_dir_all(dir.path().join(name)).unwrap();
         if lose {
             let lock = dir.path().join(posixage_lock::FILE_NAME);
@@ -159,13 +154,13 @@ mod tests {
 
     #[test]
     fn nothing_is_cleared_away_on_a_lock_that_was_lost() {
-        let stage = ".posixage.stage.0123456789abcdef";
-        let trash = ".posixage.trash.0123456789abcdef";
-        let old = ".posixage.old/YQ==";
+        let stage = layout::new_stage().unwrap();
+        let trash = layout::new_trash().unwrap();
+        let old = layout::aside("YQ==");
         for (name, clear) in [
-            (stage, sweep as fn(&_, &_) -> _),
-            (trash, sweep),
-            (old, recover),
+            (&*stage, sweep as fn(&_, &_) -> _),
+            (&trash, sweep),
+            (&*old, recover),
         ] {
             assert!(cleared(name, false, clear), "{name}");
             assert!(!cleared(name, true, clear), "{name}");

@@ -12,8 +12,7 @@ use rustix::{
 
 use crate::{
     commit::stage::allow_owner,
-    disk::{root::Root, sealed::METADATA_FILE},
-    keys::KeyType,
+    disk::{layout::File, root::Root},
     syscall::{openat, read_dir},
 };
 
@@ -38,11 +37,7 @@ fn remove(parent: impl AsFd, name: &[u8], depth: usize) -> Result<(), Errno> {
         Err(e) => return Err(e),
     };
     // Nearly always there is nothing else, and no need to list.
-    for known in KeyType::ALL
-        .map(KeyType::file_name)
-        .into_iter()
-        .chain([METADATA_FILE])
-    {
+    for known in File::known() {
         let unlink = || unlinkat(&dir, known, AtFlags::empty());
         let unlinked = match unlink() {
             // Read-only: that keeps nothing in it.
@@ -69,9 +64,7 @@ fn remove_content(dir: &OwnedFd, depth: usize) -> Result<(), Errno> {
         .map(|entry| Ok(entry?.file_name().to_owned()))
         .collect();
     for name in names? {
-        if !matches!(name.to_bytes(), b"." | b"..") {
-            remove(dir, name.to_bytes(), depth)?;
-        }
+        remove(dir, name.to_bytes(), depth)?;
     }
     Ok(())
 }

@@ -3,13 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    disk::root::{ReadError, Root},
+    disk::{
+        layout,
+        root::{ReadError, Root},
+    },
     error::Error,
     keys::{DEFAULT_WORK_FACTOR, KeyType, MAX_WORK_FACTOR, Recipient},
 };
-
-/// The name of the file in the root.
-pub(crate) const CONFIG_FILE: &str = ".posixage.toml";
 
 /// The largest `.posixage.toml` in bytes (1 MiB).
 const MAX_CONFIG_LEN: usize = 1 << 20;
@@ -84,8 +84,8 @@ impl StoreConfig {
 
     /// Reads the file; `None` if the store has none.
     pub(crate) fn read(root: &Root) -> Result<Option<Self>, Error> {
-        let path = root.path_of(CONFIG_FILE);
-        let bytes = match root.read_file(&root.dir, CONFIG_FILE, MAX_CONFIG_LEN) {
+        let path = root.path_of(layout::CONFIG);
+        let bytes = match root.read_file(&root.dir, layout::CONFIG, MAX_CONFIG_LEN) {
             Ok(None) => return Ok(None),
             Ok(Some(bytes)) => bytes,
             Err(ReadError::Bad(reason)) => return Err(Error::Config { path, reason }),

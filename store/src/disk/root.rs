@@ -17,9 +17,6 @@ use crate::{
     syscall::{openat, read, read_dir},
 };
 
-/// Names that are ours and temporary, or no secret's, begin with this; the reference skips them.
-pub(crate) const OURS: &str = ".posixage.";
-
 /// How btrfs gives itself to know (`linux/magic.h`).
 const BTRFS: u32 = 0x9123_683e;
 
@@ -34,6 +31,8 @@ pub(crate) struct Root {
     pub(crate) allow_insecure: bool,
     /// Whether what dead processes left was cleared away, and nothing of ours has been left since.
     pub(crate) swept: AtomicBool,
+    /// Whether the file system has refused `RENAME_EXCHANGE` before.
+    pub(crate) no_exchange: AtomicBool,
     owner: u32,
     /// Whether it is this user's, and nobody else may change what is in it.
     pub(crate) private: bool,
@@ -70,6 +69,7 @@ impl Root {
             path: path.into(),
             allow_insecure,
             swept: AtomicBool::new(false),
+            no_exchange: AtomicBool::new(false),
             owner: stat.st_uid,
             private: stat.st_uid == user.as_raw() && stat.st_mode & 0o077 == 0,
         };

@@ -3,16 +3,16 @@
 use std::os::fd::OwnedFd;
 
 use crate::{
-    commit::OLD,
-    disk::root::{ReadError, Root},
+    disk::{
+        held::Shared,
+        layout::{self, METADATA},
+        root::{ReadError, Root},
+    },
     error::Error,
     id::Id,
     keys::{KeyType, cipher::MAX_CIPHERTEXT_LEN},
     metadata::{MAX_METADATA_LEN, Metadata},
 };
-
-/// The file beside the ciphertexts that says what may be known about them.
-pub(crate) const METADATA_FILE: &str = "metadata.json";
 
 /// Copies of a secret's files, taken under the shared lock and decrypted after it.
 pub(crate) struct Sealed {
@@ -25,21 +25,22 @@ pub(crate) struct Sealed {
 }
 
 impl Sealed {
-    /// Reads all the files of `id`. The caller holds the lock.
-    pub(crate) fn read(root: &Root, id: &Id) -> Result<Self, Error> {
-        Self::read_for(root, id, |_| true)
+    /// Reads all the files of `id`.
+    pub(crate) fn read(root: &Root, shared: &Shared, id: &Id) -> Result<Self, Error> {
+        Self::read_for(root, shared, id, |_| true)
     }
 
     /// Reads the metadata of `id` and its copies for these types of key; of the others it is seen
-    /// that they are there, and nobody else's to read. The caller holds the lock.
+    /// that they are there, and not open to others.
     pub(crate) fn read_for(
         root: &Root,
+        _: &Shared,
         id: &Id,
         wanted: impl Fn(KeyType) -> bool,
     ) -> Result<Self, Error> {
         let dir = open(root, id)?;
         let mut sealed = Self {
-            metadata: metadata_in(root, &dir, METADATA_FILE, id)?,
+            metadata: metadata_in(root, &dir, METADATA, id)?,
             ciphertexts: Vec::with_capacity(1),
             others: Vec::new(),
         };
@@ -80,18 +81,14 @@ impl Sealed {
     }
 }
 
-/// Reads the metadata of `id` only. The caller holds the lock.
-pub(crate) fn read_metadata(root: &Root, id: &Id) -> Result<Option<Metadata>, Error> {
+/// Reads the metadata of `id` only.
+pub(crate) fn read_metadata(root: &Root, _: &Shared, id: &Id) -> Result<Option<Metadata>, Error> {
     if !root.private {
-        return metadata_in(root, &open(root, id)?, METADATA_FILE, id);
+        return metadata_in(root, &open(root, id)?, METADATA, id);
     }
     // To look at the directory takes half as long as to open it. One file cannot be of two; and that
     // a link takes the directory's place in between is nobody's to do but this user's.
-    let look = |name: &str| {
-        Ok(root
-            .check_dir(name)?
-            .then(|| format!("{name}/{METADATA_FILE}")))
-    };
+    let look = |name: &str| Ok(root.check_dir(name)?.then(|| format!("{name}/{METADATA}")));
     metadata_in(root, &root.dir, &find(root, id, look)?, id)
 }
 
@@ -109,7 +106,7 @@ fn find<T>(
     let name = id.directory_name();
     let found = match look(&name) {
         // Perhaps a commit without RENAME_EXCHANGE was interrupted.
-        Ok(None) => look(&format!("{OLD}/{name}")),
+        Ok(None) => look(&layout::aside(&name)),
         found => found,
     };
     match found {
@@ -121,7 +118,7 @@ fn find<T>(
 
 /// Reads the metadata of `id` in the file `name` in `dir`.
 fn metadata_in(root: &Root, dir: &OwnedFd, name: &str, id: &Id) -> Result<Option<Metadata>, Error> {
-    let damage = |error| damage(root, id, Some(METADATA_FILE), error);
+    let damage = |error| damage(root, id, Some(METADATA), error);
     let bytes = root
         .read_file(dir, name, MAX_METADATA_LEN)
         .map_err(damage)?

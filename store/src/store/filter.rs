@@ -5,17 +5,17 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use posixage_lock::{Mode, Wait};
+use posixage_lock::Wait;
 
 use crate::{
-    disk::sealed::Sealed,
+    disk::{held::Shared, sealed::Sealed},
     error::Error,
     id::Id,
     keys::{KeyType, scrypt},
     parallel::{cores, in_order},
     pattern::Pattern,
     secret::Secret,
-    store::Store,
+    store::{Store, read},
 };
 
 /// How many secrets are decrypted ahead of the one that is asked for, at most.
@@ -38,125 +38,108 @@ enum Ahead {
     Untouched(Id),
 }
 
-impl Store {
-    /// Decrypts the secrets that match `pattern`, sorted by id.
-    ///
-    /// One that cannot be decrypted is an error at its place; it does not hide the others. A pattern
-    /// that matches nothing gives nothing.
-    ///
-    /// All cores decrypt, ahead of the caller: one secret for each core at first, or as many as scrypt
-    /// has the memory for, and four times as many each time, up to 512 (32 where there is a password)
-    /// or 16 MiB. So many are read under one shared lock. Each is as it is when it is read: one
-    /// removed before that is passed over. The callback of a key runs once, on any of the threads,
-    /// and no two at the same time.
-    ///
-    /// # Errors
-    /// Those of the lock and of listing the directory; of a secret, those of [`get`](Self::get). When
-    /// the lock is not to be had later on, each secret that it was needed for says so, and nobody
-    /// waits for it again.
-    pub fn filter(
-        &self,
-        pattern: &Pattern,
-    ) -> Result<impl Iterator<Item = (Id, Result<Secret, Error>)> + use<>, Error> {
-        let ids = {
-            let _shared = self.acquire(Mode::Shared)?;
-            self.ids(pattern)?
-        };
-        let mut store = self.clone();
-        let mut ids = ids.into_iter();
-        let mut ahead = Vec::new().into_iter();
-        // Whoever wants only the first does not pay for many.
-        let (first, most) = self.ahead();
-        let mut count = first;
-        Ok(iter::from_fn(move || {
-            loop {
-                let (id, secret) = match ahead.next() {
-                    Some(Ahead::Decrypted(id, secret)) => (id, secret),
-                    Some(Ahead::Untouched(id)) => {
-                        count = first;
-                        let secret = store.get(&id);
-                        (id, secret)
-                    }
-                    None => {
-                        let batch: Vec<Id> = ids.by_ref().take(count).collect();
-                        if batch.is_empty() {
-                            return None;
-                        }
-                        count = most.min(4 * count);
-                        ahead = store.decrypt(&batch).into_iter();
-                        continue;
-                    }
-                };
-                match &secret {
-                    Err(Error::NotFound { .. }) => continue,
-                    Err(Error::Lock(_)) => store = store.with_lock_wait(Wait::Try),
-                    _ => {}
+pub(super) fn filter(
+    store: &Store,
+    pattern: &Pattern,
+) -> Result<impl Iterator<Item = (Id, Result<Secret, Error>)> + use<>, Error> {
+    let ids = {
+        let _shared = store.shared()?;
+        read::ids(store, pattern)?
+    };
+    let mut store = store.clone();
+    let mut ids = ids.into_iter();
+    let mut ahead = Vec::new().into_iter();
+    // A caller that wants only the first does not pay for many.
+    let (first, most) = how_far(&store);
+    let mut count = first;
+    Ok(iter::from_fn(move || {
+        loop {
+            let (id, secret) = match ahead.next() {
+                Some(Ahead::Decrypted(id, secret)) => (id, secret),
+                Some(Ahead::Untouched(id)) => {
+                    count = first;
+                    let secret = store.get(&id);
+                    (id, secret)
                 }
-                return Some((id, secret));
-            }
-        }))
-    }
-
-    /// How many are decrypted ahead: at first, as many as in the time of one; and at most.
-    fn ahead(&self) -> (usize, usize) {
-        match self.inner.keyring.has(KeyType::Password) {
-            true => {
-                let first = cores().min(scrypt::at_once(self.inner.work_factor));
-                (first.min(MAX_SLOW_AHEAD), MAX_SLOW_AHEAD)
-            }
-            false => (cores().min(MAX_AHEAD), MAX_AHEAD),
-        }
-    }
-
-    /// Reads under one lock, and decrypts after it.
-    fn decrypt(&self, ids: &[Id]) -> Vec<Ahead> {
-        // One wait for all of them: a wait on each thread would be many, one after the other.
-        let copied = match self.acquire(Mode::Shared) {
-            Ok(_shared) => self.copy(ids),
-            // The others' turn comes when the caller has heard of it.
-            Err(error) => vec![Some(Err(error))],
-        };
-        let untouched = iter::repeat_with(|| None);
-        let copied: Vec<_> = ids
-            .iter()
-            .zip(copied.into_iter().chain(untouched))
-            .collect();
-        // Several runs for each core: not all secrets take the same time.
-        let run = (ids.len() / (4 * cores())).clamp(1, RUN);
-        let values = in_order(&copied, run, cores(), |run| {
-            let open = |(id, copy): &(&Id, Option<Result<Sealed, Error>>)| match copy {
-                Some(Ok(sealed)) => Some(self.open_copy(id, sealed)),
-                _ => None,
+                None => {
+                    let batch: Vec<Id> = ids.by_ref().take(count).collect();
+                    if batch.is_empty() {
+                        return None;
+                    }
+                    count = most.min(4 * count);
+                    ahead = decrypt(&store, &batch).into_iter();
+                    continue;
+                }
             };
-            run.iter().map(open).collect()
-        });
-        let mut ahead = Vec::with_capacity(ids.len());
-        for ((id, copy), value) in copied.into_iter().zip(values) {
-            let id = id.clone();
-            ahead.push(match (copy, value) {
-                (Some(Ok(sealed)), Some(Ok(value))) => {
-                    let secret = Secret::from(value).with_metadata(sealed.metadata);
-                    Ahead::Decrypted(id, Ok(secret))
-                }
-                (Some(Err(error)), _) | (_, Some(Err(error))) => Ahead::Decrypted(id, Err(error)),
-                _ => Ahead::Untouched(id),
-            });
-        }
-        ahead
-    }
-
-    /// Copies of the files of each, until there are enough bytes. The caller holds the lock.
-    fn copy(&self, ids: &[Id]) -> Vec<Option<Result<Sealed, Error>>> {
-        let taken = AtomicUsize::new(0);
-        let copy = |id: &Id| {
-            if taken.load(Ordering::Relaxed) >= MAX_AHEAD_LEN {
-                return None;
+            match &secret {
+                Err(Error::NotFound { .. }) => continue,
+                Err(Error::Lock(_)) => store = store.with_lock_wait(Wait::Try),
+                _ => {}
             }
-            let sealed = self.copy_of(id);
-            let len = sealed.as_ref().map_or(0, Sealed::len);
-            taken.fetch_add(len, Ordering::Relaxed);
-            Some(sealed)
-        };
-        in_order(ids, RUN, cores(), |run| run.iter().map(copy).collect())
+            return Some((id, secret));
+        }
+    }))
+}
+
+/// How many are decrypted ahead: at first, as many as in the time of one; and at most.
+fn how_far(store: &Store) -> (usize, usize) {
+    match store.inner.keyring.has(KeyType::Password) {
+        true => {
+            let first = cores().min(scrypt::at_once(store.inner.work_factor));
+            (first.min(MAX_SLOW_AHEAD), MAX_SLOW_AHEAD)
+        }
+        false => (cores().min(MAX_AHEAD), MAX_AHEAD),
     }
+}
+
+/// Reads under one lock, and decrypts after it.
+fn decrypt(store: &Store, ids: &[Id]) -> Vec<Ahead> {
+    // One wait for all of them: a wait on each thread would be many, one after the other.
+    let copied = match store.shared() {
+        Ok(shared) => copy(store, &shared, ids),
+        // The others' turn comes when the caller has heard of it.
+        Err(error) => vec![Some(Err(error))],
+    };
+    let untouched = iter::repeat_with(|| None);
+    let copied: Vec<_> = ids
+        .iter()
+        .zip(copied.into_iter().chain(untouched))
+        .collect();
+    // Several runs for each core: not all secrets take the same time.
+    let run = (ids.len() / (4 * cores())).clamp(1, RUN);
+    let values = in_order(&copied, run, cores(), |run| {
+        let open = |(id, copy): &(&Id, Option<Result<Sealed, Error>>)| match copy {
+            Some(Ok(sealed)) => Some(read::open_copy(store, id, sealed)),
+            _ => None,
+        };
+        run.iter().map(open).collect()
+    });
+    let mut ahead = Vec::with_capacity(ids.len());
+    for ((id, copy), value) in copied.into_iter().zip(values) {
+        let id = id.clone();
+        ahead.push(match (copy, value) {
+            (Some(Ok(sealed)), Some(Ok(value))) => {
+                let secret = Secret::from(value).with_metadata(sealed.metadata);
+                Ahead::Decrypted(id, Ok(secret))
+            }
+            (Some(Err(error)), _) | (_, Some(Err(error))) => Ahead::Decrypted(id, Err(error)),
+            _ => Ahead::Untouched(id),
+        });
+    }
+    ahead
+}
+
+/// Copies of the files of each, until there are enough bytes.
+fn copy(store: &Store, shared: &Shared, ids: &[Id]) -> Vec<Option<Result<Sealed, Error>>> {
+    let taken = AtomicUsize::new(0);
+    let copy = |id: &Id| {
+        if taken.load(Ordering::Relaxed) >= MAX_AHEAD_LEN {
+            return None;
+        }
+        let sealed = read::copy_of(store, shared, id);
+        let len = sealed.as_ref().map_or(0, Sealed::len);
+        taken.fetch_add(len, Ordering::Relaxed);
+        Some(sealed)
+    };
+    in_order(ids, RUN, cores(), |run| run.iter().map(copy).collect())
 }

@@ -1,4 +1,5 @@
-//! The store: opening it, and reading.
+//! The store: all that can be done with one, in the order in which one learns it. How, is in the
+//! files beside this.
 
 mod builder;
 mod filter;
@@ -6,6 +7,7 @@ mod finding;
 mod header;
 mod init;
 mod keyring;
+mod read;
 mod set_many;
 mod verify;
 mod write;
@@ -13,6 +15,7 @@ mod write;
 pub use self::{
     builder::StoreBuilder,
     finding::{Finding, Problem},
+    read::Entry,
     set_many::SetManyError,
     verify::VerifyOptions,
     write::Change,
@@ -24,23 +27,21 @@ use std::{
 };
 
 use posixage_lock::{Guard, LockFile, Mode, Status, Wait};
-use zeroize::Zeroizing;
 
 use crate::{
-    commit::{Committer, OLD, sweep},
+    commit::Overwrite,
     disk::{
         config::StoreConfig,
+        held::{Exclusive, Shared},
         root::Root,
-        sealed::{Sealed, read_metadata},
     },
     error::Error,
     id::Id,
     keys::{DEFAULT_WORK_FACTOR, KeySource, Recipient},
     metadata::Metadata,
-    parallel::{cores, in_order},
     pattern::Pattern,
     secret::Secret,
-    store::keyring::{Fetch, Keyring},
+    store::keyring::Keyring,
 };
 
 /// A directory of secrets, each encrypted with age; see the [crate's documentation](crate).
@@ -62,26 +63,6 @@ pub(crate) struct Inner {
     pub(crate) recipients: Vec<KeySource<Recipient>>,
     pub(crate) config: Option<StoreConfig>,
     pub(crate) work_factor: u8,
-    pub(crate) committer: Committer,
-}
-
-/// How many entries a listing reads under one lock: this many at first, and twice as many each time
-/// up to the most. So many times 1 MiB may be in memory, and the lock costs little.
-const FIRST_BATCH: usize = 128;
-const MAX_BATCH: usize = 512;
-
-/// How many of them each core reads before the next lot. Fewer are not worth a thread, and on a busy
-/// machine the wait for its end.
-const RUN: usize = 128;
-
-/// An id and what may be known of its secret without decrypting it.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Entry {
-    /// The id.
-    pub id: Id,
-    /// Its metadata, or why that cannot be read.
-    pub metadata: Result<Option<Metadata>, Error>,
 }
 
 impl Store {
@@ -113,12 +94,26 @@ impl Store {
             recipients: builder.recipients,
             work_factor: work_factor.unwrap_or(DEFAULT_WORK_FACTOR),
             config,
-            committer: Committer::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
             wait: builder.wait,
         })
+    }
+
+    /// Makes a store at `path`: the directory (0700) if it is not there, its parents if need be, and
+    /// `.posixage.toml` in it, which says who its secrets are encrypted to.
+    ///
+    /// A directory that is there must be ours alone. One that holds secrets already, such as a store
+    /// by the reference, keeps them. Of two processes that make the same store one succeeds; when
+    /// this returns `Ok`, the store survives a power cut.
+    ///
+    /// # Errors
+    /// [`Error::StoreExists`] if there is a `.posixage.toml`; [`Error::Config`] for a work factor out
+    /// of range; [`Error::InsecurePermissions`], [`Error::ForeignOwner`], and those of the lock and of
+    /// writing.
+    pub fn init(path: impl AsRef<Path>, config: &StoreConfig) -> Result<(), Error> {
+        init::init(path.as_ref(), config)
     }
 
     /// The same store with another wait for its lock, for one call or more:
@@ -151,6 +146,31 @@ impl Store {
         self.inner.config.as_ref()
     }
 
+    /// Writes a secret, in place of one that is there or not.
+    ///
+    /// When this returns `Ok`, the new value is on disk and survives a power cut; until then, and
+    /// after an error, the old one is there, whole.
+    ///
+    /// # Errors
+    /// [`Error::ValueTooLarge`] and [`Error::MetadataTooLarge`]; [`Error::NoRecipients`],
+    /// [`Error::SeveralPasswords`], [`Error::Encrypt`] and [`Error::Key`] of whom to encrypt to;
+    /// [`Error::ForeignOwner`]: the store is another user's; [`Error::Lock`] and [`Error::Io`].
+    pub fn set(&self, id: &Id, secret: &Secret) -> Result<(), Error> {
+        write::write(self, id, secret, Overwrite::Allow)
+    }
+
+    /// Writes a secret that must not be there yet.
+    ///
+    /// When this returns `Ok`, the secret is on disk and survives a power cut; before, and after an
+    /// error, it is not there at all.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyExists`], decided by the file system, not by a look beforehand;
+    /// otherwise those of [`set`](Self::set).
+    pub fn create(&self, id: &Id, secret: &Secret) -> Result<(), Error> {
+        write::write(self, id, secret, Overwrite::Refuse)
+    }
+
     /// Decrypts the secret `id`.
     ///
     /// The identities are tried in the order given; the first that fits is used. Its files are read
@@ -162,26 +182,7 @@ impl Store {
     /// [`Error::Damaged`] and [`Error::InsecurePermissions`] of its files; [`Error::Lock`] and
     /// [`Error::Io`].
     pub fn get(&self, id: &Id) -> Result<Secret, Error> {
-        let sealed = {
-            let _shared = self.acquire(Mode::Shared)?;
-            self.copy_of(id)?
-        };
-        let value = self.open_copy(id, &sealed)?;
-        Ok(Secret::from(value).with_metadata(sealed.metadata))
-    }
-
-    /// Reads what the keys that there are may decrypt. The caller holds the lock.
-    pub(crate) fn copy_of(&self, id: &Id) -> Result<Sealed, Error> {
-        let Inner { root, keyring, .. } = &*self.inner;
-        Sealed::read_for(root, id, |key_type| keyring.has(key_type))
-    }
-
-    /// Decrypts it. The caller does not hold the lock.
-    pub(crate) fn open_copy(&self, id: &Id, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let Inner { root, keyring, .. } = &*self.inner;
-        let value = keyring.open(root, id, sealed, None, Fetch::Allowed)?;
-        tracing::debug!(%id, "decrypted");
-        Ok(value)
+        read::get(self, id)
     }
 
     /// The metadata of the secret `id`; `None` if it has none. Decrypts nothing and needs no key.
@@ -190,8 +191,7 @@ impl Store {
     /// [`Error::NotFound`]; [`Error::Damaged`] and [`Error::InsecurePermissions`] of its directory and
     /// its `metadata.json`; [`Error::Lock`] and [`Error::Io`].
     pub fn metadata(&self, id: &Id) -> Result<Option<Metadata>, Error> {
-        let _shared = self.acquire(Mode::Shared)?;
-        read_metadata(&self.inner.root, id)
+        read::metadata(self, id)
     }
 
     /// The secrets that match `pattern`, sorted by id, with their metadata. Decrypts nothing.
@@ -207,52 +207,7 @@ impl Store {
     /// Those of the lock and of listing the directory. When the lock is not to be had later on, each
     /// entry that it was needed for says so, and nobody waits for it again.
     pub fn list(&self, pattern: &Pattern) -> Result<impl Iterator<Item = Entry> + use<>, Error> {
-        let (first, mut rest) = {
-            let _shared = self.acquire(Mode::Shared)?;
-            let mut ids = self.ids(pattern)?.into_iter();
-            (
-                self.entries(&ids.by_ref().take(FIRST_BATCH).collect::<Vec<_>>()),
-                ids,
-            )
-        };
-        let mut store = self.clone();
-        let mut batch = first.into_iter();
-        let mut count = FIRST_BATCH;
-        Ok(std::iter::from_fn(move || {
-            loop {
-                if let Some(entry) = batch.next() {
-                    return Some(entry);
-                }
-                let id = rest.next()?;
-                match store.acquire(Mode::Shared) {
-                    Ok(_shared) => {
-                        count = MAX_BATCH.min(2 * count);
-                        let ids = std::iter::once(id).chain(rest.by_ref().take(count - 1));
-                        batch = store.entries(&ids.collect::<Vec<_>>()).into_iter();
-                    }
-                    Err(error) => {
-                        store = store.with_lock_wait(Wait::Try);
-                        let metadata = Err(error);
-                        return Some(Entry { id, metadata });
-                    }
-                }
-            }
-        }))
-    }
-
-    /// Reads the metadata of each. The caller holds the lock.
-    fn entries(&self, ids: &[Id]) -> Vec<Entry> {
-        let entry = |id: &Id| match read_metadata(&self.inner.root, id) {
-            // Somebody who does not take the lock has just removed it.
-            Err(Error::NotFound { .. }) => None,
-            metadata => Some(Entry {
-                metadata,
-                id: id.clone(),
-            }),
-        };
-        in_order(ids, RUN, cores(), |run| {
-            run.iter().filter_map(entry).collect()
-        })
+        read::list(self, pattern)
     }
 
     /// How many secrets there are, by the names of their directories. Takes no lock, so that it
@@ -261,7 +216,90 @@ impl Store {
     /// # Errors
     /// [`Error::Io`].
     pub fn count(&self) -> Result<usize, Error> {
-        Ok(self.all_ids()?.len())
+        Ok(read::all_ids(self)?.len())
+    }
+
+    /// Decrypts the secrets that match `pattern`, sorted by id.
+    ///
+    /// One that cannot be decrypted is an error at its place; it does not hide the others. A pattern
+    /// that matches nothing gives nothing.
+    ///
+    /// All cores decrypt, ahead of the caller: one secret for each core at first, or as many as scrypt
+    /// has the memory for, and four times as many each time, up to 512 (32 where there is a password)
+    /// or 16 MiB. So many are read under one shared lock. Each is as it is when it is read: one
+    /// removed before that is passed over. The callback of a key runs once, on any of the threads,
+    /// and no two at the same time.
+    ///
+    /// # Errors
+    /// Those of the lock and of listing the directory; of a secret, those of [`get`](Self::get). When
+    /// the lock is not to be had later on, each secret that it was needed for says so, and nobody
+    /// waits for it again.
+    pub fn filter(
+        &self,
+        pattern: &Pattern,
+    ) -> Result<impl Iterator<Item = (Id, Result<Secret, Error>)> + use<>, Error> {
+        filter::filter(self, pattern)
+    }
+
+    /// Reads, changes and writes the secret `id` under one exclusive lock: no other change comes
+    /// between what `change` is given and what it returns.
+    ///
+    /// `change` gets `None` if there is no such secret. Everybody else waits while it runs, which
+    /// may be as long as need be: the lock is kept alive. It must not use this store: its own call
+    /// would wait for itself. It runs before anything is written, so a crash in it changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Update`] with what `change` returned, and those of [`get`](Self::get) and
+    /// [`set`](Self::set). The store is as it was before.
+    pub fn update<F>(&self, id: &Id, change: F) -> Result<(), Error>
+    where
+        F: FnOnce(Option<&Secret>) -> Result<Change, Box<dyn std::error::Error + Send + Sync>>,
+    {
+        write::update(self, id, change)
+    }
+
+    /// Removes the secret `id`.
+    ///
+    /// When this returns `Ok`, it is gone and stays gone after a power cut. The blocks on the disk
+    /// are not wiped.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::ForeignOwner`]: the store is another user's; [`Error::Lock`] and
+    /// [`Error::Io`].
+    pub fn remove(&self, id: &Id) -> Result<(), Error> {
+        write::remove(self, id)
+    }
+
+    /// Writes secrets, in place of ones that are there or not, several times faster than one by one.
+    ///
+    /// Each is as atomic and as durable as by [`set`](Self::set): whatever happens at whatever moment,
+    /// the old value is there, whole, or the new one. They are written in the order given, 128 or
+    /// 16 MiB at a time; of these, nobody sees the second before the first. When this returns `Ok`, all
+    /// are on disk. `secrets` is asked for more only when there is room for more.
+    ///
+    /// # Errors
+    /// [`SetManyError`], with one of the errors of [`set`](Self::set), and how many of the first are
+    /// written; the others are as they were. After a crash too, those that are written may be any
+    /// number of the first of those that were under way; after a power cut, any of them.
+    pub fn set_many(
+        &self,
+        secrets: impl IntoIterator<Item = (Id, Secret)>,
+    ) -> Result<(), SetManyError> {
+        set_many::set_many(self, secrets)
+    }
+
+    /// Checks the store: names, types, modes, owners, metadata, age headers, recipients as far as the
+    /// headers tell, what interrupted writes left; with [`VerifyOptions::decrypt`] the values too.
+    ///
+    /// Calls `found` for each finding, in no promised order, and not while it holds the lock. Open the
+    /// store with [`allow_insecure_permissions`](crate::StoreBuilder::allow_insecure_permissions), or it is
+    /// refused before it can be checked. Takes the lock for one secret at a time.
+    ///
+    /// # Errors
+    /// Those of the lock and of the root's own files; what is wrong with a secret is a finding.
+    /// What was found before is told all the same.
+    pub fn verify(&self, what: VerifyOptions, found: impl FnMut(Finding)) -> Result<(), Error> {
+        verify::verify(self, what, found)
     }
 
     /// Takes the store's lock, for a backup or a script: shared keeps writers out, exclusive
@@ -271,7 +309,7 @@ impl Store {
     /// # Errors
     /// [`Error::Lock`]: somebody else had it until the wait ended, or it cannot be used.
     pub fn lock(&self, mode: Mode) -> Result<Guard, Error> {
-        self.acquire(mode)
+        Ok(self.inner.lock.acquire(mode, self.wait)?)
     }
 
     /// Takes the exclusive lock, from a holder that has not moved for 30 s if need be. The old holder
@@ -293,38 +331,11 @@ impl Store {
         Ok(self.inner.lock.status()?)
     }
 
-    pub(crate) fn acquire(&self, mode: Mode) -> Result<Guard, Error> {
-        Ok(self.inner.lock.acquire(mode, self.wait)?)
+    fn shared(&self) -> Result<Shared, Error> {
+        Ok(Shared::acquire(&self.inner.lock, self.wait)?)
     }
 
-    pub(crate) fn sealed(&self, id: &Id) -> Result<Sealed, Error> {
-        let _shared = self.acquire(Mode::Shared)?;
-        Sealed::read(&self.inner.root, id)
-    }
-
-    /// The ids that match, sorted; a pattern without wildcard is taken at its word. The caller holds
-    /// the lock.
-    pub(crate) fn ids(&self, pattern: &Pattern) -> Result<Vec<Id>, Error> {
-        if let Some(id) = pattern.as_id() {
-            return Ok(vec![id]);
-        }
-        let mut ids = self.all_ids()?;
-        ids.retain(|id| pattern.matches(id));
-        Ok(ids)
-    }
-
-    /// Every id, sorted.
-    pub(crate) fn all_ids(&self) -> Result<Vec<Id>, Error> {
-        let set_aside = sweep::set_aside(&self.inner.root)
-            .map_err(|e| Error::io("list", self.inner.root.path_of(OLD), e))?;
-        let mut ids = self.inner.root.names(Id::from_directory_name)?;
-        ids.extend(
-            set_aside
-                .iter()
-                .filter_map(|name| Id::from_directory_name(name)),
-        );
-        ids.sort_unstable();
-        ids.dedup();
-        Ok(ids)
+    fn exclusive(&self) -> Result<Exclusive, Error> {
+        Ok(Exclusive::acquire(&self.inner.lock, self.wait)?)
     }
 }

@@ -1,22 +1,23 @@
 //! Checking a store against its own rules, and repairing what needs no guess.
 
 use std::{
-    os::fd::{AsFd, OwnedFd},
+    ffi::OsStr,
+    os::{fd::OwnedFd, unix::ffi::OsStrExt},
     path::{Path, PathBuf},
 };
 
-use posixage_lock::{FILE_NAME, Guard, Mode as LockMode};
 use rustix::{
     fs::{AtFlags, FileType, Mode, Stat, chmodat, statat, unlinkat},
     io::Errno,
 };
 
 use crate::{
-    commit::{OLD, sweep},
+    commit::sweep,
     disk::{
-        config::CONFIG_FILE,
+        held::{Exclusive, Shared},
+        layout::{self, File, Name, OLD},
         root::ReadError,
-        sealed::{METADATA_FILE, Sealed},
+        sealed::Sealed,
     },
     error::Error,
     id::Id,
@@ -26,6 +27,7 @@ use crate::{
         finding::{Finding, Problem},
         header,
         keyring::Fetch,
+        read,
     },
     syscall::read_dir,
 };
@@ -61,69 +63,74 @@ impl VerifyOptions {
     }
 }
 
-impl Store {
-    /// Checks the store: names, types, modes, owners, metadata, age headers, recipients as far as the
-    /// headers tell, what interrupted writes left; with [`VerifyOptions::decrypt`] the values too.
-    ///
-    /// Calls `found` for each finding, in no promised order, and not while it holds the lock. Open the
-    /// store with [`allow_insecure_permissions`](crate::StoreBuilder::allow_insecure_permissions), or it is
-    /// refused before it can be checked. Takes the lock for one secret at a time.
-    ///
-    /// # Errors
-    /// Those of the lock and of the root's own files; what is wrong with a secret is a finding.
-    /// What was found before is told all the same.
-    pub fn verify(&self, what: VerifyOptions, mut found: impl FnMut(Finding)) -> Result<(), Error> {
-        if what.repair {
-            self.inner.root.check_writable()?;
+pub(super) fn verify(
+    store: &Store,
+    what: VerifyOptions,
+    mut found: impl FnMut(Finding),
+) -> Result<(), Error> {
+    if what.repair {
+        store.inner.root.check_writable()?;
+    }
+    let mut check = Check {
+        store,
+        repair: what.repair,
+        findings: Vec::new(),
+    };
+    let checked = check.locked(Check::root);
+    check.findings.drain(..).for_each(&mut found);
+    checked?;
+    for id in read::all_ids(store)? {
+        let sealed = check.locked(|check, held| check.secret(held, &id));
+        if let (true, Ok(Some(sealed))) = (what.decrypt, &sealed) {
+            check.values(&id, sealed);
         }
-        let mut check = Check {
-            store: self,
-            repair: what.repair,
-            guard: None,
-            findings: Vec::new(),
-        };
-        let checked = check.locked(Check::root);
         check.findings.drain(..).for_each(&mut found);
-        checked?;
-        for id in self.all_ids()? {
-            let sealed = check.locked(|check| check.secret(&id));
-            if let (true, Ok(Some(sealed))) = (what.decrypt, &sealed) {
-                check.values(&id, sealed);
-            }
-            check.findings.drain(..).for_each(&mut found);
-            sealed?;
+        sealed?;
+    }
+    Ok(())
+}
+
+/// The lock as a check needs it: exclusive only to repair.
+enum Held {
+    Shared(Shared),
+    Exclusive(Exclusive),
+}
+
+impl Held {
+    fn shared(&self) -> &Shared {
+        match self {
+            Self::Shared(shared) => shared,
+            Self::Exclusive(exclusive) => exclusive,
         }
-        Ok(())
+    }
+
+    /// Whether to repair what is found now. Asks the fence: nothing is changed on a lost lock.
+    fn repairs(&self) -> Result<bool, Error> {
+        match self {
+            Self::Shared(_) => Ok(false),
+            Self::Exclusive(exclusive) => Ok(exclusive.verify().map(|()| true)?),
+        }
     }
 }
 
 struct Check<'a> {
     store: &'a Store,
     repair: bool,
-    guard: Option<Guard>,
-    /// What is to be told when the lock is not held: whoever is told may want it, or take his time.
+    /// What is to be told when the lock is not held: the caller may want it, or take its time.
     findings: Vec<Finding>,
 }
 
 impl Check<'_> {
     /// Looks under the lock.
-    fn locked<T>(&mut self, look: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
-        let mode = match self.repair {
-            true => LockMode::Exclusive,
-            false => LockMode::Shared,
+    fn locked<T>(
+        &mut self,
+        look: impl FnOnce(&mut Self, &Held) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let held = match self.repair {
+            true => Held::Exclusive(self.store.exclusive()?),
+            false => Held::Shared(self.store.shared()?),
         };
-        self.guard = Some(self.store.acquire(mode)?);
-        let seen = look(self);
-        self.guard = None;
-        seen
-    }
-
-    /// Whether to repair what is found now. Asks the fence: nothing is changed on a lost lock.
-    fn repairs(&self) -> Result<bool, Error> {
-        match &self.guard {
-            Some(guard) if self.repair => Ok(guard.verify().map(|()| true)?),
-            _ => Ok(false),
-        }
+        look(self, &held)
     }
 
     fn report(&mut self, path: PathBuf, id: Option<&Id>, problem: Problem, repaired: bool) {
@@ -136,45 +143,44 @@ impl Check<'_> {
     }
 
     /// The root's own files, and whatever else lies beside the secrets.
-    fn root(&mut self) -> Result<(), Error> {
+    fn root(&mut self, held: &Held) -> Result<(), Error> {
         let root = &self.store.inner.root;
         let set_aside =
             sweep::set_aside(root).map_err(|e| Error::io("list", root.path_of(OLD), e))?;
         let left = sweep::leftovers(root).map_err(|e| Error::io("list store", &root.path, e))?;
-        if let (true, Some(exclusive)) = (self.repair, &self.guard) {
+        if let Held::Exclusive(exclusive) = held {
             sweep::recover(root, exclusive)?;
             sweep::sweep(root, exclusive)?;
         }
-        let ids = set_aside
-            .iter()
-            .filter_map(|name| Id::from_directory_name(name));
-        for id in ids {
-            self.left(
-                &Path::new(OLD).join(id.directory_name()),
-                Some(&id),
-                Problem::SetAside,
-            )?;
+        for id in set_aside {
+            let old = layout::aside(&id.directory_name());
+            self.left(Path::new(&old), Some(&id), Problem::SetAside)?;
         }
         for name in left {
             self.left(Path::new(&name), None, Problem::Leftover)?;
         }
-        self.mode_of(root.path.clone(), None, &root.dir, Path::new("."), 0o700)?;
-        for name in root.names(|name| Some(name.to_vec()))? {
-            let name = String::from_utf8_lossy(&name).into_owned();
-            match name.as_str() {
-                "." | ".." | OLD => {}
-                FILE_NAME | CONFIG_FILE => {
-                    self.mode_of(
-                        root.path_of(&name),
-                        None,
-                        &root.dir,
-                        Path::new(&name),
-                        0o600,
-                    )?;
+        let path = root.path.clone();
+        let place = Place {
+            path,
+            id: None,
+            dir: &root.dir,
+            name: Path::new("."),
+        };
+        self.mode_of(held, place, 0o700)?;
+        for name in root.names(|name| Some(OsStr::from_bytes(name).to_owned()))? {
+            let path = root.path_of(&name);
+            match Name::parse(name.as_bytes()) {
+                Name::Lock | Name::Config => {
+                    let place = Place {
+                        path,
+                        id: None,
+                        dir: &root.dir,
+                        name: Path::new(&name),
+                    };
+                    self.mode_of(held, place, 0o600)?;
                 }
-                _ if sweep::is_leftover(&name) || name.starts_with(FILE_NAME) => {}
-                _ if Id::from_directory_name(name.as_bytes()).is_some() => {}
-                _ => self.report(root.path_of(&name), None, Problem::Foreign, false),
+                Name::Secret(_) | Name::Stage | Name::Trash | Name::Old => {}
+                Name::Foreign => self.report(path, None, Problem::Foreign, false),
             }
         }
         Ok(())
@@ -196,8 +202,8 @@ impl Check<'_> {
     /// A secret's directory and files. What could be read of them, if that is enough to decrypt.
     ///
     /// What cannot be read is found: on a bad disk, say, the others are to be checked all the more.
-    fn secret(&mut self, id: &Id) -> Result<Option<Sealed>, Error> {
-        match self.look_at(id) {
+    fn secret(&mut self, held: &Held, id: &Id) -> Result<Option<Sealed>, Error> {
+        match self.look_at(held, id) {
             Err(Error::Io { path, source, .. }) => {
                 let reason = posixage_lock::reason(&source).to_string();
                 self.report(path, Some(id), Problem::Unreadable { reason }, false);
@@ -209,7 +215,7 @@ impl Check<'_> {
         }
     }
 
-    fn look_at(&mut self, id: &Id) -> Result<Option<Sealed>, Error> {
+    fn look_at(&mut self, held: &Held, id: &Id) -> Result<Option<Sealed>, Error> {
         let root = &self.store.inner.root;
         let name = id.directory_name();
         let path = root.path_of(&name);
@@ -224,27 +230,26 @@ impl Check<'_> {
             self.report(path, Some(id), Problem::Damaged { reason }, false);
             return Ok(None);
         }
-        self.mode(
-            path.clone(),
-            Some(id),
-            &root.dir,
-            Path::new(&name),
-            &stat,
-            0o700,
-        )?;
+        let place = Place {
+            path: path.clone(),
+            id: Some(id),
+            dir: &root.dir,
+            name: Path::new(&name),
+        };
+        self.mode(held, place, &stat, 0o700)?;
         let dir = match root.open_dir(&name) {
             Ok(Some(dir)) => dir,
             Ok(None) => return Ok(None),
             Err(ReadError::Io(e)) => return Err(Error::io("open", path, e)),
             Err(_) => return Ok(None),
         };
-        if !self.files(id, &path, &dir)? {
+        if !self.files(held, id, &path, &dir)? {
             let repaired =
-                self.repairs()? && unlinkat(&root.dir, &*name, AtFlags::REMOVEDIR).is_ok();
+                held.repairs()? && unlinkat(&root.dir, &*name, AtFlags::REMOVEDIR).is_ok();
             self.report(path, Some(id), Problem::Empty, repaired);
             return Ok(None);
         }
-        match Sealed::read(root, id) {
+        match Sealed::read(root, held.shared(), id) {
             Ok(sealed) => {
                 self.headers(id, &path, &sealed);
                 Ok(Some(sealed))
@@ -259,26 +264,26 @@ impl Check<'_> {
     }
 
     /// What lies in a secret's directory; whether anything does.
-    fn files(&mut self, id: &Id, path: &Path, dir: &OwnedFd) -> Result<bool, Error> {
+    fn files(&mut self, held: &Held, id: &Id, path: &Path, dir: &OwnedFd) -> Result<bool, Error> {
         let fails = |e: Errno| Error::io("list", path, e);
         let mut any = false;
         for entry in read_dir(dir).map_err(fails)? {
-            let name = entry
-                .map_err(fails)?
-                .file_name()
-                .to_string_lossy()
-                .into_owned();
-            if matches!(name.as_str(), "." | "..") {
-                continue;
-            }
+            let entry = entry.map_err(fails)?;
+            let name = Path::new(OsStr::from_bytes(entry.file_name().to_bytes()));
             any = true;
-            let known = KeyType::ALL
-                .map(KeyType::file_name)
-                .contains(&name.as_str());
-            if known || name == METADATA_FILE {
-                self.mode_of(path.join(&name), Some(id), dir, Path::new(&name), 0o600)?;
-            } else {
-                self.report(path.join(&name), Some(id), Problem::Foreign, false);
+            match File::parse(entry.file_name().to_bytes()) {
+                File::Metadata | File::Ciphertext => {
+                    let place = Place {
+                        path: path.join(name),
+                        id: Some(id),
+                        dir,
+                        name,
+                    };
+                    self.mode_of(held, place, 0o600)?;
+                }
+                File::Foreign => {
+                    self.report(path.join(name), Some(id), Problem::Foreign, false);
+                }
             }
         }
         Ok(any)
@@ -361,36 +366,32 @@ impl Check<'_> {
             .any(|recipient| config.recipients.contains(&recipient))
     }
 
-    fn mode_of(
-        &mut self,
-        path: PathBuf,
-        id: Option<&Id>,
-        dir: &OwnedFd,
-        name: &Path,
-        expected: u32,
-    ) -> Result<(), Error> {
-        let stat = match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => stat,
-            Err(Errno::NOENT) => return Ok(()),
-            Err(e) => return Err(Error::io("stat", path, e)),
-        };
-        self.mode(path, id, dir, name, &stat, expected)
+    fn mode_of(&mut self, held: &Held, place: Place<'_>, expected: u32) -> Result<(), Error> {
+        match statat(place.dir, place.name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => self.mode(held, place, &stat, expected),
+            Err(Errno::NOENT) => Ok(()),
+            Err(e) => Err(Error::io("stat", place.path, e)),
+        }
     }
 
-    /// Owner and permission bits. A file without the owner's write permission is none of our
-    /// business: a store may be kept read-only on purpose.
+    /// Owner and permission bits. A missing write permission of the owner is no finding: a store may be
+    /// kept read-only on purpose.
     fn mode(
         &mut self,
-        path: PathBuf,
-        id: Option<&Id>,
-        dir: impl AsFd,
-        name: &Path,
+        held: &Held,
+        place: Place<'_>,
         stat: &Stat,
         expected: u32,
     ) -> Result<(), Error> {
+        let Place {
+            path,
+            id,
+            dir,
+            name,
+        } = place;
         let expected = match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => expected,
-            // Where a file belongs, too: without the owner's x nobody could clear it away.
+            // Where a file belongs, too: without the owner's x it could not be cleared away.
             FileType::Directory => 0o700,
             // What it is instead is said where it is read.
             _ => return Ok(()),
@@ -403,7 +404,7 @@ impl Check<'_> {
         if mode & !expected == 0 {
             return Ok(());
         }
-        let repaired = self.repairs()?
+        let repaired = held.repairs()?
             && chmodat(
                 dir,
                 name,
@@ -414,4 +415,12 @@ impl Check<'_> {
         self.report(path, id, Problem::Mode { mode, expected }, repaired);
         Ok(())
     }
+}
+
+/// A file or directory that is checked.
+struct Place<'a> {
+    path: PathBuf,
+    id: Option<&'a Id>,
+    dir: &'a OwnedFd,
+    name: &'a Path,
 }

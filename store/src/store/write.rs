@@ -2,17 +2,15 @@
 
 use std::sync::atomic::Ordering;
 
-use posixage_lock::{Guard, Mode};
-
 use crate::{
-    commit::{Displaced, Overwrite, Published, discard, settle, stage::Stage, sweep},
-    disk::sealed::{METADATA_FILE, Sealed},
+    commit::{self, Batch, Overwrite, stage::Stage, sweep},
+    disk::{held::Exclusive, layout::METADATA, sealed::Sealed},
     error::Error,
     id::Id,
     keys::{KeyError, KeyType, Recipient, cipher},
     metadata::Metadata,
     secret::{MAX_VALUE_LEN, Secret},
-    store::{Inner, Store, keyring::Fetch},
+    store::{Store, keyring::Fetch, read},
 };
 
 /// What the closure given to [`Store::update`] decides.
@@ -26,248 +24,183 @@ pub enum Change {
     Remove,
 }
 
-impl Store {
-    /// Writes a secret that must not be there yet.
-    ///
-    /// When this returns `Ok`, the secret is on disk and survives a power cut; before, and after an
-    /// error, it is not there at all.
-    ///
-    /// # Errors
-    /// [`Error::AlreadyExists`], decided by the file system, not by a look beforehand;
-    /// otherwise those of [`set`](Self::set).
-    pub fn create(&self, id: &Id, secret: &Secret) -> Result<(), Error> {
-        self.write(id, secret, Overwrite::Refuse)
+pub(super) fn write(
+    store: &Store,
+    id: &Id,
+    secret: &Secret,
+    overwrite: Overwrite,
+) -> Result<(), Error> {
+    store.inner.root.check_writable()?;
+    let mut stage = stage(store, id, secret, &recipients(store, id)?)?;
+    stage.sync()?;
+    let exclusive = exclusive(store)?;
+    publish(store, exclusive, &mut stage, id, overwrite)
+}
+
+pub(super) fn remove(store: &Store, id: &Id) -> Result<(), Error> {
+    let root = &store.inner.root;
+    root.check_writable()?;
+    let exclusive = exclusive(store)?;
+    let displaced = commit::remove(root, &exclusive, id)?;
+    drop(exclusive);
+    displaced.remove(root);
+    Ok(())
+}
+
+pub(super) fn update<F>(store: &Store, id: &Id, change: F) -> Result<(), Error>
+where
+    F: FnOnce(Option<&Secret>) -> Result<Change, Box<dyn std::error::Error + Send + Sync>>,
+{
+    let root = &store.inner.root;
+    root.check_writable()?;
+    let open = |sealed: &Sealed, fetch| store.inner.keyring.open(root, id, sealed, None, fetch);
+    // Keys are fetched now: nothing asks for a password under the lock.
+    let recipients = recipients(store, id)?;
+    let before = match read::sealed(store, id) {
+        Ok(sealed) => {
+            let value = open(&sealed, Fetch::Allowed)?;
+            Some((sealed, value))
+        }
+        Err(Error::NotFound { .. }) => None,
+        Err(error) => return Err(error),
+    };
+
+    let exclusive = exclusive(store)?;
+    let current = match Sealed::read(root, &exclusive, id) {
+        Ok(sealed) => {
+            let value = match before {
+                Some((before, value)) if before.ciphertexts == sealed.ciphertexts => value,
+                _ => open(&sealed, Fetch::Never)?,
+            };
+            Some(Secret::from(value).with_metadata(sealed.metadata))
+        }
+        Err(Error::NotFound { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    let change = change(current.as_ref()).map_err(|source| Error::Update {
+        id: id.clone(),
+        source,
+    })?;
+    match change {
+        Change::Keep => Ok(()),
+        Change::Remove if current.is_none() => Ok(()),
+        Change::Remove => {
+            let displaced = commit::remove(root, &exclusive, id)?;
+            drop(exclusive);
+            displaced.remove(root);
+            Ok(())
+        }
+        Change::Set(secret) => {
+            let mut stage = stage(store, id, &secret, &recipients)?;
+            stage.sync()?;
+            publish(store, exclusive, &mut stage, id, Overwrite::Allow)
+        }
     }
+}
 
-    /// Writes a secret, in place of one that is there or not.
-    ///
-    /// When this returns `Ok`, the new value is on disk and survives a power cut; until then, and
-    /// after an error, the old one is there, whole.
-    ///
-    /// # Errors
-    /// [`Error::ValueTooLarge`] and [`Error::MetadataTooLarge`]; [`Error::NoRecipients`],
-    /// [`Error::SeveralPasswords`], [`Error::Encrypt`] and [`Error::Key`] of whom to encrypt to;
-    /// [`Error::ForeignOwner`]: the store is another user's; [`Error::Lock`] and [`Error::Io`].
-    pub fn set(&self, id: &Id, secret: &Secret) -> Result<(), Error> {
-        self.write(id, secret, Overwrite::Allow)
+/// The exclusive lock on a store without leftovers.
+///
+/// A handle looks for stages and trash once, and again after it has left some itself: to list the
+/// root costs more than a commit where there are many secrets, and leftovers do no harm until the
+/// next process comes.
+pub(super) fn exclusive(store: &Store) -> Result<Exclusive, Error> {
+    let exclusive = store.exclusive()?;
+    let root = &store.inner.root;
+    sweep::recover(root, &exclusive)?;
+    if !root.swept.load(Ordering::Relaxed) {
+        sweep::sweep(root, &exclusive)?;
+        root.swept.store(true, Ordering::Relaxed);
     }
+    Ok(exclusive)
+}
 
-    /// Removes the secret `id`.
-    ///
-    /// When this returns `Ok`, it is gone and stays gone after a power cut. The blocks on the disk
-    /// are not wiped.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`]; [`Error::ForeignOwner`]: the store is another user's; [`Error::Lock`] and
-    /// [`Error::Io`].
-    pub fn remove(&self, id: &Id) -> Result<(), Error> {
-        self.inner.root.check_writable()?;
-        let exclusive = self.acquire_to_write()?;
-        let displaced = self.unpublish(&exclusive, id)?;
-        drop(exclusive);
-        displaced.remove(&self.inner.root);
-        Ok(())
-    }
-
-    /// Reads, changes and writes the secret `id` under one exclusive lock: no other change comes
-    /// between what `change` is given and what it returns.
-    ///
-    /// `change` gets `None` if there is no such secret. Everybody else waits while it runs, which
-    /// may be as long as need be: the lock is kept alive. It must not use this store: its own call
-    /// would wait for itself. It runs before anything is written, so a crash in it changes nothing.
-    ///
-    /// # Errors
-    /// [`Error::Update`] with what `change` returned, and those of [`get`](Self::get) and
-    /// [`set`](Self::set). The store is as it was before.
-    pub fn update<F>(&self, id: &Id, change: F) -> Result<(), Error>
-    where
-        F: FnOnce(Option<&Secret>) -> Result<Change, Box<dyn std::error::Error + Send + Sync>>,
-    {
-        self.inner.root.check_writable()?;
-        // Keys are fetched now: under the lock nobody may be asked for a password.
-        let recipients = self.recipients(id)?;
-        let before = match self.sealed(id) {
-            Ok(sealed) => {
-                let value =
-                    self.inner
-                        .keyring
-                        .open(&self.inner.root, id, &sealed, None, Fetch::Allowed)?;
-                Some((sealed, value))
-            }
-            Err(Error::NotFound { .. }) => None,
-            Err(error) => return Err(error),
-        };
-
-        let exclusive = self.acquire_to_write()?;
-        let current = match Sealed::read(&self.inner.root, id) {
-            Ok(sealed) => {
-                let value = match before {
-                    Some((before, value)) if before.ciphertexts == sealed.ciphertexts => value,
-                    _ => self.inner.keyring.open(
-                        &self.inner.root,
-                        id,
-                        &sealed,
-                        None,
-                        Fetch::Never,
-                    )?,
-                };
-                Some(Secret::from(value).with_metadata(sealed.metadata))
-            }
-            Err(Error::NotFound { .. }) => None,
-            Err(error) => return Err(error),
-        };
-        let change = change(current.as_ref()).map_err(|source| Error::Update {
+/// Encrypts and writes a secret's directory under a temporary name.
+pub(super) fn stage<'s>(
+    store: &'s Store,
+    id: &Id,
+    secret: &Secret,
+    recipients: &[Recipient],
+) -> Result<Stage<'s>, Error> {
+    let value = secret.expose();
+    if value.len() > MAX_VALUE_LEN {
+        return Err(Error::ValueTooLarge {
             id: id.clone(),
-            source,
-        })?;
-        let displaced = match change {
-            Change::Keep => return Ok(()),
-            Change::Remove if current.is_none() => return Ok(()),
-            Change::Remove => self.unpublish(&exclusive, id)?,
-            Change::Set(secret) => {
-                let mut stage = self.stage(id, &secret, &recipients)?;
-                stage.sync()?;
-                self.publish(&exclusive, &mut stage, id, Overwrite::Allow)?
-            }
-        };
-        drop(exclusive);
-        displaced.remove(&self.inner.root);
-        Ok(())
+            len: value.len(),
+        });
     }
-
-    /// The exclusive lock on a store without leftovers.
-    ///
-    /// A handle looks for stages and trash once, and again after it has left some itself: to list the
-    /// root costs more than a commit where there are many secrets, and these harm nobody until the
-    /// next process comes.
-    pub(crate) fn acquire_to_write(&self) -> Result<Guard, Error> {
-        let exclusive = self.acquire(Mode::Exclusive)?;
-        let root = &self.inner.root;
-        sweep::recover(root, &exclusive)?;
-        if !root.swept.load(Ordering::Relaxed) {
-            sweep::sweep(root, &exclusive)?;
-            root.swept.store(true, Ordering::Relaxed);
+    let metadata = Metadata::to_json(secret.metadata()).map_err(|len| Error::MetadataTooLarge {
+        id: id.clone(),
+        len,
+    })?;
+    let files = cipher::encrypt(value, recipients, store.inner.work_factor).map_err(|e| {
+        Error::Encrypt {
+            id: id.clone(),
+            reason: e.to_string(),
         }
-        Ok(exclusive)
+    })?;
+    let mut stage = Stage::new(&store.inner.root)?;
+    stage.write(METADATA, &metadata)?;
+    for (key_type, file) in files {
+        stage.write(key_type.file_name(), &file)?;
     }
+    Ok(stage)
+}
 
-    fn write(&self, id: &Id, secret: &Secret, overwrite: Overwrite) -> Result<(), Error> {
-        self.inner.root.check_writable()?;
-        let recipients = self.recipients(id)?;
-        let mut stage = self.stage(id, secret, &recipients)?;
-        stage.sync()?;
-        let exclusive = self.acquire_to_write()?;
-        let displaced = self.publish(&exclusive, &mut stage, id, overwrite)?;
-        drop(exclusive);
-        displaced.remove(&self.inner.root);
-        Ok(())
-    }
+/// Commits one stage that is on disk, releases the lock, and removes what was displaced.
+fn publish(
+    store: &Store,
+    exclusive: Exclusive,
+    stage: &mut Stage<'_>,
+    id: &Id,
+    overwrite: Overwrite,
+) -> Result<(), Error> {
+    let root = &store.inner.root;
+    let mut batch = Batch::new(root, &exclusive);
+    batch.publish(stage, id, overwrite);
+    let finished = batch.finish();
+    drop(exclusive);
+    finished.displaced.remove(root);
+    finished.result?;
+    tracing::debug!(%id, "committed");
+    Ok(())
+}
 
-    /// Encrypts and writes a secret's directory under a temporary name.
-    pub(crate) fn stage(
-        &self,
-        id: &Id,
-        secret: &Secret,
-        recipients: &[Recipient],
-    ) -> Result<Stage<'_>, Error> {
-        let value = secret.expose();
-        if value.len() > MAX_VALUE_LEN {
-            return Err(Error::ValueTooLarge {
-                id: id.clone(),
-                len: value.len(),
-            });
+/// The recipients: those the caller named, else those of the store, else those of its identities.
+pub(super) fn recipients(store: &Store, id: &Id) -> Result<Vec<Recipient>, Error> {
+    let mut all = Vec::new();
+    if !store.inner.recipients.is_empty() {
+        for source in &store.inner.recipients {
+            all.extend(store.inner.keyring.load(source)?.iter().cloned());
         }
-        let metadata =
-            Metadata::to_json(secret.metadata()).map_err(|len| Error::MetadataTooLarge {
-                id: id.clone(),
-                len,
+    } else if let Some(config) = &store.inner.config {
+        all.clone_from(&config.recipients);
+        if config.password {
+            let password = store.inner.keyring.password()?.ok_or_else(|| {
+                KeyError::Unavailable(
+                    "the store is encrypted with a password too, and none was given".into(),
+                )
             })?;
-        let files = cipher::encrypt(value, recipients, self.inner.work_factor).map_err(|e| {
-            Error::Encrypt {
-                id: id.clone(),
-                reason: e.to_string(),
-            }
-        })?;
-        let mut stage = Stage::new(&self.inner.root)?;
-        stage.write(METADATA_FILE, &metadata)?;
-        for (key_type, file) in files {
-            stage.write(key_type.file_name(), &file)?;
+            all.push(password);
         }
-        Ok(stage)
+    } else {
+        all = store.inner.keyring.recipients()?;
     }
-
-    fn publish(
-        &self,
-        exclusive: &Guard,
-        stage: &mut Stage<'_>,
-        id: &Id,
-        overwrite: Overwrite,
-    ) -> Result<Displaced, Error> {
-        let published = self.rename(exclusive, stage, id, overwrite)?;
-        let settled = settle(&self.inner.root, exclusive, &[published]);
-        settled.result?;
-        tracing::debug!(%id, "committed");
-        Ok(settled.displaced.into_iter().next().unwrap_or_default())
-    }
-
-    /// Gives a stage that is on disk the secret's name, which is not on disk before it is settled.
-    pub(crate) fn rename(
-        &self,
-        exclusive: &Guard,
-        stage: &mut Stage<'_>,
-        id: &Id,
-        overwrite: Overwrite,
-    ) -> Result<Published, Error> {
-        let Inner {
-            root, committer, ..
-        } = &*self.inner;
-        committer
-            .publish(root, exclusive, stage, &id.directory_name(), overwrite)?
-            .ok_or_else(|| Error::AlreadyExists { id: id.clone() })
-    }
-
-    fn unpublish(&self, exclusive: &Guard, id: &Id) -> Result<Displaced, Error> {
-        discard(&self.inner.root, exclusive, &id.directory_name())?
-            .ok_or_else(|| Error::NotFound { id: id.clone() })
-    }
-
-    /// Whom to encrypt to: those the caller named, else those of the store, else whoever can read.
-    pub(crate) fn recipients(&self, id: &Id) -> Result<Vec<Recipient>, Error> {
-        let mut all = Vec::new();
-        if !self.inner.recipients.is_empty() {
-            for source in &self.inner.recipients {
-                all.extend(self.inner.keyring.load(source)?.iter().cloned());
-            }
-        } else if let Some(config) = &self.inner.config {
-            all.clone_from(&config.recipients);
-            if config.password {
-                let password = self.inner.keyring.password()?.ok_or_else(|| {
-                    KeyError::Unavailable(
-                        "the store is encrypted with a password too, and none was given".into(),
-                    )
-                })?;
-                all.push(password);
-            }
-        } else {
-            all = self.inner.keyring.recipients()?;
+    let mut distinct: Vec<Recipient> = Vec::with_capacity(all.len());
+    for recipient in all {
+        if !distinct.contains(&recipient) {
+            distinct.push(recipient);
         }
-        let mut distinct: Vec<Recipient> = Vec::with_capacity(all.len());
-        for recipient in all {
-            if !distinct.contains(&recipient) {
-                distinct.push(recipient);
-            }
-        }
-        if distinct.is_empty() {
-            return Err(Error::NoRecipients { id: id.clone() });
-        }
-        if distinct
-            .iter()
-            .filter(|r| r.key_type() == KeyType::Password)
-            .count()
-            > 1
-        {
-            return Err(Error::SeveralPasswords { id: id.clone() });
-        }
-        Ok(distinct)
     }
+    if distinct.is_empty() {
+        return Err(Error::NoRecipients { id: id.clone() });
+    }
+    if distinct
+        .iter()
+        .filter(|r| r.key_type() == KeyType::Password)
+        .count()
+        > 1
+    {
+        return Err(Error::SeveralPasswords { id: id.clone() });
+    }
+    Ok(distinct)
 }

@@ -1,0 +1,148 @@
+//! Reading secrets and their names.
+
+use posixage_lock::Wait;
+use zeroize::Zeroizing;
+
+use crate::{
+    commit::sweep,
+    disk::{
+        held::Shared,
+        layout::{Name, OLD},
+        sealed::{Sealed, read_metadata},
+    },
+    error::Error,
+    id::Id,
+    metadata::Metadata,
+    parallel::{cores, in_order},
+    pattern::Pattern,
+    secret::Secret,
+    store::{Inner, Store, keyring::Fetch},
+};
+
+/// How many entries a listing reads under one lock: this many at first, and twice as many each time
+/// up to the most. So many times 1 MiB may be in memory, and the lock costs little.
+const FIRST_BATCH: usize = 128;
+const MAX_BATCH: usize = 512;
+
+/// How many of them each core reads before the next lot. Fewer are not worth a thread, and on a busy
+/// machine the wait for its end.
+const RUN: usize = 128;
+
+/// An id and what may be known of its secret without decrypting it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Entry {
+    /// The id.
+    pub id: Id,
+    /// Its metadata, or why that cannot be read.
+    pub metadata: Result<Option<Metadata>, Error>,
+}
+
+pub(super) fn get(store: &Store, id: &Id) -> Result<Secret, Error> {
+    let sealed = {
+        let shared = store.shared()?;
+        copy_of(store, &shared, id)?
+    };
+    let value = open_copy(store, id, &sealed)?;
+    Ok(Secret::from(value).with_metadata(sealed.metadata))
+}
+
+/// Reads what the keys of the handle may decrypt.
+pub(super) fn copy_of(store: &Store, shared: &Shared, id: &Id) -> Result<Sealed, Error> {
+    let Inner { root, keyring, .. } = &*store.inner;
+    Sealed::read_for(root, shared, id, |key_type| keyring.has(key_type))
+}
+
+/// Decrypts it. The caller does not hold the lock.
+pub(super) fn open_copy(
+    store: &Store,
+    id: &Id,
+    sealed: &Sealed,
+) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let Inner { root, keyring, .. } = &*store.inner;
+    let value = keyring.open(root, id, sealed, None, Fetch::Allowed)?;
+    tracing::debug!(%id, "decrypted");
+    Ok(value)
+}
+
+pub(super) fn sealed(store: &Store, id: &Id) -> Result<Sealed, Error> {
+    let shared = store.shared()?;
+    Sealed::read(&store.inner.root, &shared, id)
+}
+
+pub(super) fn metadata(store: &Store, id: &Id) -> Result<Option<Metadata>, Error> {
+    let shared = store.shared()?;
+    read_metadata(&store.inner.root, &shared, id)
+}
+
+pub(super) fn list(
+    store: &Store,
+    pattern: &Pattern,
+) -> Result<impl Iterator<Item = Entry> + use<>, Error> {
+    let (first, mut rest) = {
+        let shared = store.shared()?;
+        let mut ids = ids(store, pattern)?.into_iter();
+        let first: Vec<Id> = ids.by_ref().take(FIRST_BATCH).collect();
+        (entries(store, &shared, &first), ids)
+    };
+    let mut store = store.clone();
+    let mut batch = first.into_iter();
+    let mut count = FIRST_BATCH;
+    Ok(std::iter::from_fn(move || {
+        loop {
+            if let Some(entry) = batch.next() {
+                return Some(entry);
+            }
+            let id = rest.next()?;
+            match store.shared() {
+                Ok(shared) => {
+                    count = MAX_BATCH.min(2 * count);
+                    let ids = std::iter::once(id).chain(rest.by_ref().take(count - 1));
+                    let ids: Vec<Id> = ids.collect();
+                    batch = entries(&store, &shared, &ids).into_iter();
+                }
+                Err(error) => {
+                    store = store.with_lock_wait(Wait::Try);
+                    let metadata = Err(error);
+                    return Some(Entry { id, metadata });
+                }
+            }
+        }
+    }))
+}
+
+/// Reads the metadata of each.
+fn entries(store: &Store, shared: &Shared, ids: &[Id]) -> Vec<Entry> {
+    let entry = |id: &Id| match read_metadata(&store.inner.root, shared, id) {
+        // A process that does not take the lock has just removed it.
+        Err(Error::NotFound { .. }) => None,
+        metadata => Some(Entry {
+            metadata,
+            id: id.clone(),
+        }),
+    };
+    in_order(ids, RUN, cores(), |run| {
+        run.iter().filter_map(entry).collect()
+    })
+}
+
+/// The ids that match, sorted; a pattern without wildcard is taken at its word.
+pub(super) fn ids(store: &Store, pattern: &Pattern) -> Result<Vec<Id>, Error> {
+    if let Some(id) = pattern.as_id() {
+        return Ok(vec![id]);
+    }
+    let mut ids = all_ids(store)?;
+    ids.retain(|id| pattern.matches(id));
+    Ok(ids)
+}
+
+/// Every id, sorted.
+pub(super) fn all_ids(store: &Store) -> Result<Vec<Id>, Error> {
+    let root = &store.inner.root;
+    let set_aside = sweep::set_aside(root).map_err(|e| Error::io("list", root.path_of(OLD), e))?;
+    let mut ids = root.names(|name| Name::parse(name).secret())?;
+    ids.extend(set_aside);
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
+}
