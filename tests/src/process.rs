@@ -260,6 +260,13 @@ impl Running {
         self.stdout.wait_for(wanted, 0, LIMIT);
     }
 
+    /// Whether it writes `wanted` to its standard output before it ends.
+    #[track_caller]
+    #[must_use]
+    pub fn says(&self, wanted: &str) -> bool {
+        self.stdout.find(wanted, 0, LIMIT).is_some()
+    }
+
     /// Waits until it has written `wanted` to its standard error.
     #[track_caller]
     pub fn wait_for_stderr(&self, wanted: &str) {

@@ -96,7 +96,7 @@ fn variables_called(names: &[OsString]) -> String {
 }
 
 /// As a shell has it: 127 for a program that is not there, 126 for one that cannot be run.
-fn not_started(program: &OsStr, path: &OsStr, error: &io::Error) -> Failure {
+pub(crate) fn not_started(program: &OsStr, path: &OsStr, error: &io::Error) -> Failure {
     let is_missing = match error.kind() {
         io::ErrorKind::NotFound => true,
         // So says exec(3), too, of a program that is in no directory of PATH, if it may not look into

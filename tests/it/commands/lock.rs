@@ -30,9 +30,10 @@ fn runs_a_command_and_exits_as_it_does() {
         lock(&["sh", "-c", "kill -TERM $$"]).status.code(),
         Some(128 + 15)
     );
-    lock(&["/no/such/command"])
-        .fails(1)
-        .says(["/no/such/command"]);
+    for missing in ["/no/such/command", "no-such-command"] {
+        lock(&[missing]).fails(127).says([missing]);
+    }
+    lock(&["/etc/passwd"]).fails(126).says(["/etc/passwd"]);
     // Nothing is held afterwards.
     sandbox
         .posixage(["set", "x", "--lock-timeout", "0"])

@@ -68,6 +68,30 @@ fn without_threads_it_works_or_says_why_not() {
     shape::assert_store(&sandbox.store(), ["x"]);
 }
 
+/// Whatever number of threads and processes may be had: either the command does not start, or the lock
+/// is held until it has ended.
+#[test]
+fn without_threads_a_command_runs_under_its_lock_or_not_at_all() {
+    // Root is not bound by this limit.
+    let sandbox = Sandbox::ordinary().initialised();
+    let mut refused = 0;
+    for limit in 0..200 {
+        let lock = sandbox.posixage(["lock", "--", "sh", "-c", "echo began; read line"]);
+        let mut holder = limited(lock, &format!("--nproc={limit}")).start();
+        if holder.says("began") {
+            let other = ["lock", "--lock-timeout", "0", "--", "true"];
+            sandbox.run(other).fails(6);
+            holder.write(b"done\n");
+            holder.wait().succeeds_silently();
+            assert!(refused > 0);
+            return;
+        }
+        refused += 1;
+        holder.wait().fails(126).says(["cannot run sh"]);
+    }
+    panic!("it never began");
+}
+
 #[test]
 fn without_flock_nothing_is_read_or_written_and_the_error_says_so() {
     // As a network file system without its lock server, and a kernel that knows none.
