@@ -86,10 +86,10 @@ fn increment(file: &PathBuf) -> Result<(), Box<dyn Error>> {
 
 fn read(lock: &LockFile) -> Result<(), Box<dyn Error>> {
     static OVER: AtomicBool = AtomicBool::new(false);
-    std::thread::spawn(|| {
+    std::thread::Builder::new().spawn(|| {
         let _ = std::io::stdin().read(&mut [0]);
         OVER.store(true, Ordering::Relaxed);
-    });
+    })?;
     println!("reading");
     while !OVER.load(Ordering::Relaxed) {
         lock.acquire(Mode::Shared, Wait::default())?.release()?;

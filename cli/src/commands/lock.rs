@@ -58,8 +58,7 @@ pub(crate) fn run(settings: &Settings, args: &Lock) -> Result<ExitCode, Failure>
 /// Runs the command to its end. Everything that can fail comes before its start: an error afterwards
 /// would release the lock while the command believes that it is held.
 fn hold_while_running(args: &Lock, guard: &Guard) -> Result<ExitStatus, Failure> {
-    let fails =
-        |e: io::Error| Failure::new(format!("cannot prepare the command: {}", reason(&e)));
+    let fails = |e: io::Error| Failure::new(format!("cannot prepare the command: {}", reason(&e)));
     // The child inherits the lock: should this process be killed, the kernel keeps it for the child.
     let inherited = guard.as_fd().try_clone_to_owned().map_err(fails)?;
     fcntl_setfd(&inherited, FdFlags::empty()).map_err(|e| fails(e.into()))?;
@@ -108,7 +107,7 @@ impl Signals {
         let (read, write) = UnixStream::pair()?;
         read.set_read_timeout(Some(BEAT))?;
         let signals = process::ending_signals().into_iter().chain([SIGCHLD]);
-        SignalDelivery::with_pipe(read, write, SignalOnly::default(), signals).map(Self)
+        SignalDelivery::with_pipe(read, write, SignalOnly, signals).map(Self)
     }
 
     /// Waits for signals for as long as [`BEAT`].
@@ -118,6 +117,11 @@ impl Signals {
             Err(e) if e.kind() == ErrorKind::Interrupted => Ok(true),
             Err(_) => Ok(false),
         };
-        self.0.poll_pending(&mut arrived).ok().flatten().into_iter().flatten()
+        self.0
+            .poll_pending(&mut arrived)
+            .ok()
+            .flatten()
+            .into_iter()
+            .flatten()
     }
 }

@@ -161,7 +161,8 @@ fn restore_on_signal(tty: &File) -> io::Result<()> {
     let tty = tty.try_clone()?;
     let mut signals = Signals::new(process::ending_signals())?;
     signals.add_signal(SIGCONT)?;
-    std::thread::spawn(move || {
+    // An error, and no prompt, where no thread can be had: the terminal would stay without echo.
+    std::thread::Builder::new().spawn(move || {
         for signal in signals.forever() {
             if signal == SIGCONT {
                 if let Some(hidden) = &*hidden_modes() {
@@ -174,7 +175,7 @@ fn restore_on_signal(tty: &File) -> io::Result<()> {
             let _ = (&tty).write_all(b"\n");
             let _ = emulate_default_handler(signal);
         }
-    });
+    })?;
     let _ = INSTALLED.set(());
     Ok(())
 }

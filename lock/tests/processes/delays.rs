@@ -23,6 +23,7 @@ const ABREAST: usize = 8;
 type Call = (String, usize);
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a test may panic")]
 fn no_pair_of_delayed_calls_lets_two_hold_the_lock() {
     let calls = calls_of_an_acquisition();
     assert!(calls.len() >= 8, "{calls:?}");

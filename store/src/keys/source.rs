@@ -214,6 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test may panic")]
     fn a_callback_runs_once_whatever_it_answers() {
         let calls = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&calls);
