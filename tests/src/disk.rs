@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::subject::make_dir;
+use crate::place::make_dir;
 
 /// An inode.
 pub type Node = usize;

@@ -3,14 +3,14 @@
 //! `tests/fuzz/` has a target for each of them, for cargo-fuzz; `tests/it/house/fuzz.rs` replays the inputs
 //! in `fixtures/fuzz/`, and `tests/it/library/model.rs` runs the model on random ones.
 
-mod bytes;
+use arbitrary::Unstructured;
+
 pub mod config;
 pub mod helpers;
 pub mod key_file;
 pub mod metadata;
 pub mod model;
 pub mod names;
-mod place;
 pub mod tree;
 
 /// What a target does with one input.
@@ -26,3 +26,18 @@ pub const TARGETS: [(&str, Target); 7] = [
     ("tree", tree::run),
     ("model", model::run),
 ];
+
+/// The next decision of an input; one that has ended answers nought.
+fn next(input: &mut Unstructured<'_>) -> u8 {
+    input.arbitrary().unwrap_or_default()
+}
+
+fn choose<T: Copy>(input: &mut Unstructured<'_>, among: &[T]) -> T {
+    *input.choose(among).expect("something to choose from")
+}
+
+/// As many bytes as the next one says, and are there.
+fn take<'a>(input: &mut Unstructured<'a>) -> &'a [u8] {
+    let len = usize::from(next(input)).min(input.len());
+    input.bytes(len).expect("as many as there are")
+}

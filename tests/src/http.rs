@@ -1,18 +1,14 @@
 //! A web server on the loopback interface, for clients that speak HTTP.
 
 use std::{
-    io::{self, BufRead, BufReader, Read, Write},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    io,
+    net::Ipv4Addr,
+    sync::Arc,
     thread::{self, JoinHandle},
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-
-use crate::LIMIT;
+use tiny_http::Header;
 
 /// What a client asks.
 #[derive(Clone, Debug)]
@@ -45,35 +41,18 @@ impl Request {
         Some((username.into(), password.into()))
     }
 
-    fn read(from: impl Read) -> io::Result<Self> {
-        let mut from = BufReader::new(from);
-        let mut line = String::new();
-        from.read_line(&mut line)?;
-        let invalid = || io::Error::from(io::ErrorKind::InvalidData);
-        let mut words = line.split_whitespace();
-        let method = words.next().ok_or_else(invalid)?.to_owned();
-        let target = words.next().ok_or_else(invalid)?;
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let mut request = Self {
-            method,
+    fn read(from: &mut tiny_http::Request) -> io::Result<Self> {
+        let mut body = Vec::new();
+        from.as_reader().read_to_end(&mut body)?;
+        let (path, query) = from.url().split_once('?').unwrap_or((from.url(), ""));
+        let header = |header: &Header| (header.field.to_string(), header.value.to_string());
+        Ok(Self {
+            method: from.method().to_string(),
             path: path.into(),
             query: query.into(),
-            headers: Vec::new(),
-            body: Vec::new(),
-        };
-        loop {
-            let mut line = String::new();
-            from.read_line(&mut line)?;
-            let Some((name, value)) = line.trim_end().split_once(':') else {
-                break;
-            };
-            request.headers.push((name.into(), value.trim().into()));
-        }
-        if let Some(len) = request.header("Content-Length") {
-            request.body = vec![0; len.parse().map_err(|_| invalid())?];
-            from.read_exact(&mut request.body)?;
-        }
-        Ok(request)
+            headers: from.headers().iter().map(header).collect(),
+            body,
+        })
     }
 }
 
@@ -105,51 +84,49 @@ impl Response {
         self
     }
 
-    fn write(&self, mut to: impl Write) -> io::Result<()> {
-        let mut head = format!("HTTP/1.1 {} -\r\nConnection: close\r\n", self.status);
-        for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        head.push_str(&format!("Content-Length: {}\r\n\r\n", self.body.len()));
-        to.write_all(head.as_bytes())?;
-        to.write_all(&self.body)?;
-        to.flush()
+    fn send(self, to: tiny_http::Request) -> io::Result<()> {
+        let header = |(name, value): &(String, String)| Header::from_bytes(&**name, &**value);
+        let headers: Result<Vec<_>, ()> = self.headers.iter().map(header).collect();
+        let response = tiny_http::Response::new(
+            self.status.into(),
+            headers.expect("headers"),
+            &*self.body,
+            Some(self.body.len()),
+            None,
+        );
+        to.respond(response)
     }
 }
 
 /// Answers until it is dropped.
 pub struct Server {
-    address: SocketAddr,
-    ends: Arc<AtomicBool>,
+    server: Arc<tiny_http::Server>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Server {
-    /// Begins to answer, each connection in a thread of its own, one request each.
+    /// Begins to answer, each request in a thread of its own.
     ///
     /// # Panics
-    /// There is no port to be had.
+    /// No port is available.
     pub fn start<F>(answer: F) -> Self
     where
         F: Fn(&Request) -> Response + Send + Sync + 'static,
     {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port of its own");
-        let address = listener.local_addr().expect("its address");
-        let ends = Arc::new(AtomicBool::new(false));
-        let ended = Arc::clone(&ends);
-        let answer = Arc::new(answer);
+        let server = tiny_http::Server::http((Ipv4Addr::LOCALHOST, 0)).expect("a port of its own");
+        let (server, answer) = (Arc::new(server), Arc::new(answer));
+        let requests = Arc::clone(&server);
         let thread = thread::spawn(move || {
-            for connection in listener.incoming() {
-                if ended.load(Ordering::SeqCst) {
-                    break;
-                }
+            for mut request in requests.incoming_requests() {
                 let answer = Arc::clone(&answer);
-                thread::spawn(move || connection.and_then(|c| serve(&c, &*answer)));
+                thread::spawn(move || {
+                    let read = Request::read(&mut request)?;
+                    answer(&read).send(request)
+                });
             }
         });
         Self {
-            address,
-            ends,
+            server,
             thread: Some(thread),
         }
     }
@@ -157,24 +134,15 @@ impl Server {
     /// Its host and port.
     #[must_use]
     pub fn host(&self) -> String {
-        self.address.to_string()
+        self.server.server_addr().to_string()
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.ends.store(true, Ordering::SeqCst);
-        // So that it looks.
-        drop(TcpStream::connect(self.address));
+        self.server.unblock();
         if let Some(thread) = self.thread.take() {
             drop(thread.join());
         }
     }
-}
-
-fn serve(connection: &TcpStream, answer: &dyn Fn(&Request) -> Response) -> io::Result<()> {
-    connection.set_read_timeout(Some(LIMIT))?;
-    connection.set_write_timeout(Some(LIMIT))?;
-    let request = Request::read(connection)?;
-    answer(&request).write(connection)
 }

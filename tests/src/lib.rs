@@ -32,6 +32,7 @@ pub mod namespace;
 pub mod operation;
 pub mod output;
 pub mod page;
+pub mod place;
 pub mod power_cut;
 pub mod process;
 pub mod registry;
@@ -51,6 +52,7 @@ pub mod tree;
 pub mod vector;
 
 pub use output::Output;
+pub use place::Place;
 pub use process::{LIMIT, Program, Running};
 pub use sandbox::Sandbox;
 pub use terminal::Terminal;

@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     fs,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -263,13 +263,4 @@ pub fn leftovers(root: &Path) -> Vec<PathBuf> {
         left.extend(names(&old));
     }
     left
-}
-
-/// A directory (0700).
-///
-/// # Panics
-/// It cannot be made.
-pub fn make_dir(path: &Path) {
-    let made = fs::DirBuilder::new().mode(0o700).create(path);
-    made.unwrap_or_else(|e| panic!("make {}: {e}", path.display()));
 }

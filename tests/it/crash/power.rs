@@ -8,10 +8,11 @@ use posixage_tests::{
     disk::{Tree, write_tree},
     marked,
     operation::Operation,
+    place::make_dir,
     power_cut::Recording,
     replay::Replay,
     strace,
-    subject::{State, Subject, make_dir},
+    subject::{State, Subject},
     survey::{self, Survey, allowed},
 };
 

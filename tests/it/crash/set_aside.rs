@@ -6,7 +6,8 @@ use std::fs;
 use posixage::{Change, Error, Store};
 use posixage_tests::{
     marked,
-    subject::{Subject, make_dir, read},
+    place::make_dir,
+    subject::{Subject, read},
 };
 
 /// The store after a death between the two renames, with a handle that has written before.

@@ -5,13 +5,17 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
-use posixage::{Error, Id, Identity, KeyType, Password, Secret, Store, StoreConfig};
-use posixage_tests::vector::{self, Vector};
+use posixage::{Error, Identity, KeyType, Password, Secret};
+use posixage_tests::{
+    Place,
+    place::x,
+    vector::{self, Vector},
+};
 use sha2::{Digest, Sha256};
 
 #[test]
 fn each_vector_as_a_secret() {
-    let store = Place::new();
+    let reader = Reader::new();
     let mut count = 0;
     for vector in vector::all() {
         for (key, key_type) in [
@@ -19,7 +23,7 @@ fn each_vector_as_a_secret() {
             ("passphrase", KeyType::Password),
         ] {
             if vector.all(key).next().is_some() {
-                let outcome = store.read(&vector, key_type);
+                let outcome = reader.read(&vector, key_type);
                 assert_eq!(outcome, expected(&vector), "{}", vector.name);
             }
         }
@@ -56,42 +60,27 @@ fn expected(vector: &Vector) -> Outcome {
     }
 }
 
-/// A store with one secret, whose ciphertext is now this and now that.
-struct Place {
-    dir: tempfile::TempDir,
-    id: Id,
-}
+/// A store with one secret, whose ciphertext is each vector in turn.
+struct Reader(Place);
 
-impl Place {
+impl Reader {
     fn new() -> Self {
-        let place = Self {
-            dir: tempfile::tempdir().expect("a temporary directory"),
-            id: "x".parse().expect("an id"),
-        };
-        let recipient = Identity::generate()
-            .to_recipient()
-            .expect("its public half");
-        Store::init(place.root(), &StoreConfig::new([recipient])).expect("init");
-        let store = Store::builder(place.root()).open().expect("open");
-        store.set(&place.id, &Secret::new("")).expect("set");
-        fs::remove_file(place.ciphertext(KeyType::Age)).expect("remove");
-        place
-    }
-
-    fn root(&self) -> PathBuf {
-        self.dir.path().join("store")
+        let place = Place::new();
+        place.open().set(&x(), &Secret::new("")).expect("set");
+        let reader = Self(place);
+        fs::remove_file(reader.ciphertext(KeyType::Age)).expect("remove");
+        reader
     }
 
     fn ciphertext(&self, key_type: KeyType) -> PathBuf {
-        let secret = self.root().join(self.id.directory_name());
-        secret.join(key_type.file_name())
+        self.0.secret(&x()).join(key_type.file_name())
     }
 
     fn read(&self, vector: &Vector, key_type: KeyType) -> Outcome {
         let file = self.ciphertext(key_type);
         fs::write(&file, &vector.file).expect("write");
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("chmod");
-        let mut builder = Store::builder(self.root());
+        let mut builder = self.0.builder();
         for text in vector.all("identity") {
             let identity: Identity = text.parse().expect("an identity");
             builder = builder.identity(identity);
@@ -99,7 +88,7 @@ impl Place {
         for text in vector.all("passphrase") {
             builder = builder.identity(Password::new(text).expect("not empty"));
         }
-        let got = builder.open().expect("open").get(&self.id);
+        let got = builder.open().expect("open").get(&x());
         fs::remove_file(file).expect("remove");
         match got {
             Ok(secret) => {

@@ -4,48 +4,25 @@
 use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
-    path::PathBuf,
     sync::{Arc, Mutex},
 };
 
 use posixage::{
-    Change, Error, Id, Identity, KeySource, KeyType, Password, Pattern, Secret, Store,
-    StoreBuilder, StoreConfig,
+    Change, Error, Identity, KeySource, KeyType, Password, Pattern, Secret, Store, StoreConfig,
     lock::{self, Wait},
 };
+use posixage_tests::{Place, place::x};
 
 /// A store for an age key and a password, with one secret.
-struct Place {
-    dir: tempfile::TempDir,
-    identity: Identity,
-}
-
-impl Place {
-    fn new() -> Self {
-        let place = Self {
-            dir: tempfile::tempdir().expect("a temporary directory"),
-            identity: Identity::generate(),
-        };
-        let recipient = place.identity.to_recipient().expect("its public half");
+fn place() -> Place {
+    let place = Place::with(|recipient| {
         let config = StoreConfig::new([recipient]).with_password(true);
-        Store::init(place.path(), &config.with_work_factor(1)).expect("init");
-        let password = Password::new("password").expect("not empty");
-        let store = place.builder().identity(password).open().expect("open");
-        store.create(&x(), &Secret::new("value")).expect("create");
-        place
-    }
-
-    fn path(&self) -> PathBuf {
-        self.dir.path().join("store")
-    }
-
-    fn builder(&self) -> StoreBuilder {
-        Store::builder(self.path()).lock_wait(Wait::Try)
-    }
-}
-
-fn x() -> Id {
-    "x".parse().expect("an id")
+        config.with_work_factor(1)
+    });
+    let password = Password::new("password").expect("not empty");
+    let store = place.builder().identity(password).open().expect("open");
+    store.create(&x(), &Secret::new("value")).expect("create");
+    place
 }
 
 /// Opens the store with a key that does not fit, which comes while somebody takes the lock for good.
@@ -57,8 +34,8 @@ fn with_a_wrong_key(place: &Place) -> (Store, Arc<Mutex<Option<lock::Guard>>>) {
         *holder.lock().expect("no panic") = Some(guard);
         Ok(vec![Identity::generate()])
     });
-    let store = place.builder().identity(source).open().expect("open");
-    (store, held)
+    let builder = place.builder().identity(source).lock_wait(Wait::Try);
+    (builder.open().expect("open"), held)
 }
 
 #[track_caller]
@@ -74,7 +51,7 @@ fn fits_not(found: Result<Secret, Error>) {
 
 #[test]
 fn a_wrong_key_is_said_to_be_wrong_while_somebody_else_has_the_lock() {
-    let place = Place::new();
+    let place = place();
     let (store, held) = with_a_wrong_key(&place);
     fits_not(store.get(&x()));
     assert!(held.lock().unwrap().take().is_some());
@@ -86,12 +63,12 @@ fn a_wrong_key_is_said_to_be_wrong_while_somebody_else_has_the_lock() {
 
 #[test]
 fn a_copy_that_others_may_read_is_refused_whatever_it_is_for() {
-    let place = Place::new();
-    let copy = place.path().join(x().directory_name()).join("secretpass");
+    let place = place();
+    let copy = place.secret(&x()).join("secretpass");
     fs::set_permissions(&copy, Permissions::from_mode(0o644)).unwrap();
     let builder = || {
-        let recipient = place.identity.to_recipient().unwrap();
-        let builder = place.builder().identity(place.identity.clone());
+        let recipient = place.identity().to_recipient().unwrap();
+        let builder = place.builder().identity(place.identity().clone());
         builder.recipient(recipient)
     };
     let refuses = |found: Result<(), Error>| match found {

@@ -1,7 +1,7 @@
 //! Claim: a key that comes from a callback is fetched when it is needed, once, and with no lock held.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -14,37 +14,29 @@ use posixage::{
     StoreBuilder, StoreConfig,
     lock::{Mode, Wait},
 };
+use posixage_tests::{Place, place::x};
 
 /// A store for a password, with one secret, `x`.
-struct Place {
-    dir: tempfile::TempDir,
+struct Guarded {
+    place: Place,
     calls: Arc<AtomicUsize>,
 }
 
-impl Place {
+impl Guarded {
     fn new() -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let place = Self {
-            dir,
+        let config = StoreConfig::new([]).with_password(true).with_work_factor(1);
+        let guarded = Self {
+            place: Place::with(|_| config),
             calls: Arc::default(),
         };
-        let config = StoreConfig::new([]).with_password(true).with_work_factor(1);
-        Store::init(place.path(), &config).expect("init");
-        let store = Store::builder(place.path())
-            .identity(password())
-            .open()
-            .expect("open");
+        let store = guarded.builder().identity(password()).open().expect("open");
         store.create(&x(), &Secret::new("value")).expect("create");
-        place
+        guarded
     }
 
-    fn path(&self) -> PathBuf {
-        self.dir.path().join("store")
-    }
-
-    /// The password, from somebody who looks whether the store's lock is free, and counts.
+    /// The password, from a callback that counts its calls and checks that the store's lock is free.
     fn source(&self) -> KeySource<Identity> {
-        let (path, calls) = (self.path(), Arc::clone(&self.calls));
+        let (path, calls) = (self.place.root().to_path_buf(), Arc::clone(&self.calls));
         KeySource::callback(KeyType::Password, "asked for", move || {
             assert_free(&path);
             calls.fetch_add(1, Ordering::Relaxed);
@@ -53,16 +45,12 @@ impl Place {
     }
 
     fn builder(&self) -> StoreBuilder {
-        Store::builder(self.path())
+        self.place.builder()
     }
 }
 
 fn password() -> Password {
     Password::new("password").expect("not empty")
-}
-
-fn x() -> posixage::Id {
-    "x".parse().expect("an id")
 }
 
 fn assert_free(store: &Path) {
@@ -80,17 +68,21 @@ fn assert_free(store: &Path) {
 
 #[test]
 fn is_asked_once_for_all_that_a_handle_does_and_never_under_the_lock() {
-    let place = Place::new();
-    let store = place.builder().identity(place.source()).open().unwrap();
+    let guarded = Guarded::new();
+    let store = guarded.builder().identity(guarded.source()).open().unwrap();
     assert_eq!(store.list(&Pattern::all()).unwrap().count(), 1);
     store.metadata(&x()).unwrap();
-    assert_eq!(place.calls.load(Ordering::Relaxed), 0, "asked for nothing");
+    assert_eq!(
+        guarded.calls.load(Ordering::Relaxed),
+        0,
+        "asked for nothing"
+    );
     assert_eq!(store.get(&x()).unwrap().expose(), b"value");
     store.set(&x(), &Secret::new("new")).unwrap();
     store.update(&x(), |_| Ok(Change::Keep)).unwrap();
     assert_eq!(store.filter(&Pattern::all()).unwrap().count(), 1);
     assert_eq!(store.get(&x()).unwrap().expose(), b"new");
-    assert_eq!(place.calls.load(Ordering::Relaxed), 1);
+    assert_eq!(guarded.calls.load(Ordering::Relaxed), 1);
 }
 
 type Use = (&'static str, fn(&Store));
@@ -108,26 +100,26 @@ fn holds_no_lock_whatever_needs_it_first() {
         }),
     ];
     for (name, needs_it) in uses {
-        let place = Place::new();
-        let store = place.builder().identity(place.source()).open().unwrap();
+        let guarded = Guarded::new();
+        let store = guarded.builder().identity(guarded.source()).open().unwrap();
         needs_it(&store);
-        assert_eq!(place.calls.load(Ordering::Relaxed), 1, "{name}");
+        assert_eq!(guarded.calls.load(Ordering::Relaxed), 1, "{name}");
     }
 }
 
 #[test]
 fn a_recipient_may_come_from_a_callback_too() {
-    let place = Place::new();
-    let path = place.path();
+    let guarded = Guarded::new();
+    let path = guarded.place.root().to_path_buf();
     let recipient = KeySource::callback(KeyType::Password, "asked for", move || {
         assert_free(&path);
         Ok(vec![Recipient::from(password())])
     });
-    let store = place.builder().recipient(recipient).open().unwrap();
+    let store = guarded.builder().recipient(recipient).open().unwrap();
     store
         .create(&"y".parse().unwrap(), &Secret::new("value"))
         .unwrap();
-    let reader = place.builder().identity(password()).open().unwrap();
+    let reader = guarded.builder().identity(password()).open().unwrap();
     assert_eq!(
         reader.get(&"y".parse().unwrap()).unwrap().expose(),
         b"value"
@@ -136,13 +128,13 @@ fn a_recipient_may_come_from_a_callback_too() {
 
 #[test]
 fn one_that_fails_is_passed_over_and_not_asked_again() {
-    let place = Place::new();
-    let calls = Arc::clone(&place.calls);
+    let guarded = Guarded::new();
+    let calls = Arc::clone(&guarded.calls);
     let fails = KeySource::callback(KeyType::Password, "nobody", move || {
         calls.fetch_add(1, Ordering::Relaxed);
         Err(KeyError::Unavailable("nobody is there".into()))
     });
-    let store = place
+    let store = guarded
         .builder()
         .identity(fails)
         .identity(password())
@@ -151,47 +143,47 @@ fn one_that_fails_is_passed_over_and_not_asked_again() {
     for _ in 0..3 {
         assert_eq!(store.get(&x()).unwrap().expose(), b"value");
     }
-    assert_eq!(place.calls.load(Ordering::Relaxed), 1);
+    assert_eq!(guarded.calls.load(Ordering::Relaxed), 1);
 }
 
 #[test]
 fn one_of_a_type_that_the_secret_lacks_is_not_asked() {
-    let place = Place::new();
-    let calls = Arc::clone(&place.calls);
+    let guarded = Guarded::new();
+    let calls = Arc::clone(&guarded.calls);
     let idle = KeySource::callback(KeyType::Age, "not needed", move || {
         calls.fetch_add(1, Ordering::Relaxed);
         Ok(vec![Identity::generate()])
     });
-    let store = place
+    let store = guarded
         .builder()
         .identity(idle)
         .identity(password())
         .open()
         .unwrap();
     assert_eq!(store.get(&x()).unwrap().expose(), b"value");
-    assert_eq!(place.calls.load(Ordering::Relaxed), 0);
+    assert_eq!(guarded.calls.load(Ordering::Relaxed), 0);
 }
 
 #[test]
 fn threads_that_need_it_at_once_share_one_answer() {
-    let place = Place::new();
-    let store = place.builder().identity(place.source()).open().unwrap();
+    let guarded = Guarded::new();
+    let store = guarded.builder().identity(guarded.source()).open().unwrap();
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| assert_eq!(store.get(&x()).unwrap().expose(), b"value"));
         }
     });
-    assert_eq!(place.calls.load(Ordering::Relaxed), 1);
+    assert_eq!(guarded.calls.load(Ordering::Relaxed), 1);
 }
 
 /// On one terminal two would read the same line.
 #[test]
 fn threads_that_need_different_ones_ask_one_after_the_other() {
-    let place = Place::new();
+    let guarded = Guarded::new();
     let identity = Identity::generate();
     let public = identity.to_recipient().unwrap();
     for n in 0..8 {
-        let builder = place.builder().work_factor(1);
+        let builder = guarded.builder().work_factor(1);
         let builder = match n % 2 {
             0 => builder.recipient(public.clone()),
             _ => builder.recipient(password()),
@@ -203,7 +195,7 @@ fn threads_that_need_different_ones_ask_one_after_the_other() {
 
     let asked = Arc::new(Asked::default());
     let (first, second) = (Arc::clone(&asked), Arc::clone(&asked));
-    let store = place
+    let store = guarded
         .builder()
         .identity(KeySource::callback(KeyType::Age, "a key", move || {
             first.answers();

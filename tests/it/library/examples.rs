@@ -18,13 +18,13 @@ use rustix::{
 };
 
 /// A store with its key, as the examples find them.
-struct Place {
+struct Keyed {
     sandbox: Sandbox,
     root: PathBuf,
     key: PathBuf,
 }
 
-impl Place {
+impl Keyed {
     fn new() -> Self {
         let sandbox = Sandbox::new();
         let (root, key) = (sandbox.path().join("store"), sandbox.path().join("key"));
@@ -117,14 +117,14 @@ fn first_runs_of_a_credential_helper_at_once_share_one_store() {
 
 /// A place with an expired token, and a token endpoint that answers when it is told to.
 struct Login {
-    place: Place,
+    place: Keyed,
     log: PathBuf,
     go: PathBuf,
 }
 
 impl Login {
     fn new() -> Self {
-        let place = Place::new();
+        let place = Keyed::new();
         let expired: Metadata = [("expires", "1")].into_iter().collect();
         let tokens = r#"{"access_token":"old","refresh_token":"once"}"#;
         let secret = Secret::new(tokens).with_metadata(expired);
@@ -207,7 +207,7 @@ fn a_refresh_that_is_killed_or_fails_leaves_the_token_and_the_next_one_refreshes
     assert_eq!(login.requests(), "once\nonce\n");
 }
 
-fn service(place: &Place, credentials: Option<&Path>, id: &str) -> Output {
+fn service(place: &Keyed, credentials: Option<&Path>, id: &str) -> Output {
     let service = place.sandbox.program(binary::example("service"));
     let service = service.arg(&place.root).arg(id);
     match credentials {
@@ -220,7 +220,7 @@ fn service(place: &Place, credentials: Option<&Path>, id: &str) -> Output {
 fn a_service_reads_its_secret_with_the_key_that_systemd_hands_it() {
     use std::os::unix::fs::PermissionsExt;
 
-    let place = Place::new();
+    let place = Keyed::new();
     let password = Secret::new("hunter2");
     let id = "db/password".parse().unwrap();
     place.store().create(&id, &password).unwrap();
@@ -259,7 +259,7 @@ fn a_service_reads_its_secret_with_the_key_that_systemd_hands_it() {
     );
 }
 
-fn backup(place: &Place, archive: &Path) -> Program {
+fn backup(place: &Keyed, archive: &Path) -> Program {
     let script = binary::workspace().join("store/examples/backup.sh");
     let path = std::env::var("PATH").unwrap_or_default();
     let bin = binary::posixage()
@@ -275,7 +275,7 @@ fn backup(place: &Place, archive: &Path) -> Program {
 
 #[test]
 fn a_backup_script_shares_the_lock() {
-    let place = Place::new();
+    let place = Keyed::new();
     let id = "x".parse().unwrap();
     place.store().create(&id, &Secret::new("value")).unwrap();
     let archive = place.sandbox.path().join("archive.tar");
@@ -292,7 +292,7 @@ fn a_backup_script_shares_the_lock() {
     drop(writer);
     waiting.wait().succeeds();
 
-    let restored = Place {
+    let restored = Keyed {
         root: place.sandbox.directory("restored"),
         key: place.key.clone(),
         sandbox: place.sandbox,
@@ -307,7 +307,7 @@ fn a_backup_script_shares_the_lock() {
 
 #[test]
 fn backups_beside_a_busy_writer_are_whole() {
-    let place = Place::new();
+    let place = Keyed::new();
     let id = "x".parse().unwrap();
     let store = place
         .store()

@@ -8,9 +8,8 @@ use std::{
     },
 };
 
-use posixage::{
-    Error, Id, Identity, KeySource, KeyType, Password, Pattern, Secret, Store, StoreConfig,
-};
+use posixage::{Error, Id, KeySource, KeyType, Password, Pattern, Secret, Store, StoreConfig};
+use posixage_tests::Place;
 
 /// More than two of what is decrypted ahead.
 const COUNT: usize = 600;
@@ -19,13 +18,8 @@ fn id(n: usize) -> Id {
     format!("many/{n:03}").parse().expect("an id")
 }
 
-fn store(dir: &tempfile::TempDir, value: impl Fn(usize) -> Vec<u8>) -> Store {
-    let path = dir.path().join("store");
-    let identity = Identity::generate();
-    let config = StoreConfig::new([identity.to_recipient().expect("its public half")]);
-    Store::init(&path, &config).expect("init");
-    let store = Store::builder(&path).identity(identity).open();
-    let store = store.expect("open");
+fn fill(place: &Place, value: impl Fn(usize) -> Vec<u8>) -> Store {
+    let store = place.open();
     let secrets = (0..COUNT).map(|n| (id(n), Secret::new(value(n))));
     store.set_many(secrets).expect("write");
     store
@@ -33,12 +27,9 @@ fn store(dir: &tempfile::TempDir, value: impl Fn(usize) -> Vec<u8>) -> Store {
 
 #[test]
 fn values_come_in_order_each_once_and_an_error_at_its_place() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = store(&dir, |n| n.to_string().into_bytes());
-    let damaged = store
-        .path()
-        .join(id(333).directory_name())
-        .join("secretage");
+    let place = Place::new();
+    let store = fill(&place, |n| n.to_string().into_bytes());
+    let damaged = place.secret(&id(333)).join("secretage");
     fs::write(damaged, "not an age file").unwrap();
     let found: Vec<_> = store.filter(&Pattern::all()).unwrap().collect();
     let ids: Vec<Id> = found.iter().map(|(id, _)| id.clone()).collect();
@@ -54,10 +45,10 @@ fn values_come_in_order_each_once_and_an_error_at_its_place() {
 
 #[test]
 fn large_values_come_in_order_too() {
-    let dir = tempfile::tempdir().unwrap();
+    let place = Place::new();
     // One in 300 alone is more than is decrypted ahead.
     let value = |n: usize| vec![n as u8; if n % 300 == 7 { 17 << 20 } else { n }];
-    let store = store(&dir, value);
+    let store = fill(&place, value);
     let mut n = 0;
     for (_, secret) in store.filter(&Pattern::all()).unwrap() {
         assert!(secret.unwrap().expose() == value(n), "{n}");
@@ -68,12 +59,10 @@ fn large_values_come_in_order_too() {
 
 #[test]
 fn threads_that_decrypt_ask_once() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("store");
     let config = StoreConfig::new([]).with_password(true).with_work_factor(2);
-    Store::init(&path, &config).unwrap();
+    let place = Place::with(|_| config);
     let password = || Password::new("correct horse").unwrap();
-    let store = Store::builder(&path).identity(password()).open().unwrap();
+    let store = place.builder().identity(password()).open().unwrap();
     store
         .set_many((0..40).map(|n| (id(n), Secret::new("value"))))
         .unwrap();
@@ -84,7 +73,7 @@ fn threads_that_decrypt_ask_once() {
         counted.fetch_add(1, Ordering::Relaxed);
         Ok(vec![Password::new("correct horse").unwrap().into()])
     });
-    let store = Store::builder(&path).identity(source).open().unwrap();
+    let store = place.builder().identity(source).open().unwrap();
     let found = store.filter(&Pattern::all()).unwrap();
     assert!(
         found

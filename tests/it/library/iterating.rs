@@ -2,28 +2,19 @@
 //! removed in the meantime.
 
 use posixage::{
-    Entry, Error, Finding, Id, Identity, Secret, Store, StoreConfig, VerifyOptions,
+    Entry, Error, Finding, Id, Secret, Store, VerifyOptions,
     lock::{Mode, Wait},
 };
+use posixage_tests::Place;
 
 /// More than one of a listing's batches.
 const COUNT: usize = 300;
 
-fn store(dir: &tempfile::TempDir) -> Store {
-    let path = dir.path().join("store");
-    let identity = Identity::generate();
-    let config = StoreConfig::new([identity.to_recipient().expect("its public half")]);
-    Store::init(&path, &config).expect("a store");
-    let store = Store::builder(&path)
-        .identity(identity)
-        .lock_wait(Wait::Try)
-        .open()
-        .expect("a store");
-    for n in 0..COUNT {
-        store
-            .create(&id(n), &Secret::new("value"))
-            .expect("a store");
-    }
+fn fill(place: &Place) -> Store {
+    let builder = place.builder().identity(place.identity().clone());
+    let store = builder.lock_wait(Wait::Try).open().expect("a store");
+    let secrets = (0..COUNT).map(|n| (id(n), Secret::new("value")));
+    store.set_many(secrets).expect("write");
     store
 }
 
@@ -47,8 +38,8 @@ fn assert_one_waited<'a>(errors: impl Iterator<Item = Option<&'a Error>>) {
 
 #[test]
 fn a_listing_is_sorted_and_complete_and_writers_go_on_beside_it() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = store(&dir);
+    let place = Place::new();
+    let store = fill(&place);
     let mut listed = Vec::new();
     for entry in store.list(&"many/*".parse().unwrap()).unwrap() {
         drop(store.lock(Mode::Exclusive).expect("nobody holds the lock"));
@@ -64,8 +55,8 @@ fn a_listing_is_sorted_and_complete_and_writers_go_on_beside_it() {
 
 #[test]
 fn filter_goes_on_beside_writers_too() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = store(&dir);
+    let place = Place::new();
+    let store = fill(&place);
     let mut found = 0;
     for (at, secret) in store.filter(&"**".parse().unwrap()).unwrap() {
         drop(store.lock(Mode::Exclusive).expect("nobody holds the lock"));
@@ -77,8 +68,8 @@ fn filter_goes_on_beside_writers_too() {
 
 #[test]
 fn a_listing_waits_once_for_somebody_who_keeps_the_lock() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = store(&dir);
+    let place = Place::new();
+    let store = fill(&place);
     let patient = store.with_lock_wait(Wait::For(std::time::Duration::from_millis(200)));
     let mut entries = patient.list(&"**".parse().unwrap()).unwrap();
     let first = entries.next().unwrap();
@@ -92,8 +83,8 @@ fn a_listing_waits_once_for_somebody_who_keeps_the_lock() {
 
 #[test]
 fn filter_waits_once_for_somebody_who_keeps_the_lock() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = store(&dir);
+    let place = Place::new();
+    let store = fill(&place);
     let patient = store.with_lock_wait(Wait::For(std::time::Duration::from_millis(200)));
     let mut secrets = patient.filter(&"**".parse().unwrap()).unwrap();
     secrets.next().unwrap().1.unwrap();
@@ -106,12 +97,12 @@ fn filter_waits_once_for_somebody_who_keeps_the_lock() {
 
 #[test]
 fn a_check_tells_what_it_found_when_it_has_let_the_lock_go() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = store(&dir);
+    let place = Place::new();
+    let store = fill(&place);
     let stray = store.path().join("stray");
     std::fs::write(&stray, "").unwrap();
     for n in 0..3 {
-        let directory = store.path().join(id(n).directory_name());
+        let directory = place.secret(&id(n));
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(directory, mode).unwrap();
     }
@@ -129,8 +120,8 @@ fn a_check_tells_what_it_found_when_it_has_let_the_lock_go() {
 
 #[test]
 fn a_wait_is_a_handles_and_a_calls() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = store(&dir);
+    let place = Place::new();
+    let store = fill(&place);
     let held = store.lock(Mode::Exclusive).unwrap();
     let waited = |store: &Store| match store.get(&id(0)) {
         Err(Error::Lock(posixage::lock::Error::Timeout { waited, .. })) => waited,

@@ -53,25 +53,25 @@ fn vault() -> &'static Path {
     })
 }
 
-struct Place {
+struct Vault {
     sandbox: Sandbox,
     root: PathBuf,
     key: PathBuf,
 }
 
-impl Place {
+impl Vault {
     fn new() -> Self {
         let sandbox = Sandbox::new();
         let (root, key) = (sandbox.path().join("store"), sandbox.path().join("key"));
-        let place = Self { sandbox, root, key };
-        place.run("init", &[], "").succeeds_silently();
-        place
+        let vault = Self { sandbox, root, key };
+        vault.run("init", &[], "").succeeds_silently();
+        vault
     }
 
     fn with_secret() -> Self {
-        let place = Self::new();
-        place.run("create", &["x"], "value").succeeds_silently();
-        place
+        let vault = Self::new();
+        vault.run("create", &["x"], "value").succeeds_silently();
+        vault
     }
 
     fn program(&self, command: &str, rest: &[&str]) -> Program {
@@ -106,58 +106,58 @@ impl Place {
 
 #[test]
 fn stores_reads_lists_counts_and_removes() {
-    let place = Place::with_secret();
+    let vault = Vault::with_secret();
     assert_eq!(
-        place.run("get", &["x"], "").succeeds_silently().out(),
+        vault.run("get", &["x"], "").succeeds_silently().out(),
         "value"
     );
-    place.run("set", &["x"], "new").succeeds_silently();
+    vault.run("set", &["x"], "new").succeeds_silently();
     assert_eq!(
-        place.run("get", &["x"], "").succeeds_silently().out(),
+        vault.run("get", &["x"], "").succeeds_silently().out(),
         "new"
     );
     assert_eq!(
-        place.run("list", &[], "").succeeds_silently().out(),
+        vault.run("list", &[], "").succeeds_silently().out(),
         "x zoe\n"
     );
     for number in ["1", "2"] {
-        place.run("count", &["n"], "").succeeds_silently();
+        vault.run("count", &["n"], "").succeeds_silently();
         assert_eq!(
-            place.run("get", &["n"], "").succeeds_silently().out(),
+            vault.run("get", &["n"], "").succeeds_silently().out(),
             number
         );
     }
-    place.run("remove", &["x"], "").succeeds_silently();
-    assert_eq!(place.run("list", &[], "").succeeds_silently().out(), "n \n");
+    vault.run("remove", &["x"], "").succeeds_silently();
+    assert_eq!(vault.run("list", &[], "").succeeds_silently().out(), "n \n");
 }
 
 #[test]
 fn survives_being_killed() {
-    let place = Place::with_secret();
+    let vault = Vault::with_secret();
     for round in 0..20_u64 {
-        let spinning = place.program("spin", &["x"]).start();
+        let spinning = vault.program("spin", &["x"]).start();
         spinning.wait_for(["a\n", "b\n", "c\n", "z\na\n"][round as usize % 4]);
         spinning.signal(Signal::KILL);
         assert_eq!(spinning.wait().signal(), Some(9));
-        let value = place.run("get", &["x"], "").succeeds_silently().stdout;
+        let value = vault.run("get", &["x"], "").succeeds_silently().stdout;
         let letter = value[0];
         assert!(letter.is_ascii_lowercase());
         assert_eq!(value, vec![letter; 1000 + usize::from(letter)]);
     }
-    place.run("set", &["x"], "last").succeeds_silently();
+    vault.run("set", &["x"], "last").succeeds_silently();
     assert_eq!(
-        place.run("get", &["x"], "").succeeds_silently().out(),
+        vault.run("get", &["x"], "").succeeds_silently().out(),
         "last"
     );
 }
 
 #[test]
 fn tells_errors_of_use_apart() {
-    let place = Place::with_secret();
-    let before = Snapshot::of(&place.root);
+    let vault = Vault::with_secret();
+    let before = Snapshot::of(&vault.root);
     let fails = |command: &str, rest: &[&str], kind: &str| {
-        place.fails(&place.run(command, rest, "new"), kind, false);
-        assert_eq!(Snapshot::of(&place.root), before, "{command}");
+        vault.fails(&vault.run(command, rest, "new"), kind, false);
+        assert_eq!(Snapshot::of(&vault.root), before, "{command}");
     };
     fails("init", &[], "store-exists");
     fails("get", &["y"], "not-found");
@@ -169,15 +169,15 @@ fn tells_errors_of_use_apart() {
     fails("count", &["x"], "update");
     fails("get", &["no spaces"], "other");
     let long = vec![0; posixage::MAX_VALUE_LEN + 1];
-    place.fails(&place.run("set", &["x"], long), "value-too-large", false);
-    assert_eq!(Snapshot::of(&place.root), before);
+    vault.fails(&vault.run("set", &["x"], long), "value-too-large", false);
+    assert_eq!(Snapshot::of(&vault.root), before);
 }
 
 #[test]
 fn tells_errors_of_the_place_apart() {
-    let place = Place::with_secret();
-    let root = place.root.clone();
-    let gets = |kind: &str, hint| place.fails(&place.run("get", &["x"], ""), kind, hint);
+    let vault = Vault::with_secret();
+    let root = vault.root.clone();
+    let gets = |kind: &str, hint| vault.fails(&vault.run("get", &["x"], ""), kind, hint);
     let mode = |path: &Path, mode| {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("chmod");
     };
@@ -207,20 +207,20 @@ fn tells_errors_of_the_place_apart() {
     fs::write(&toml, "format = 2").unwrap();
     gets("config", false);
     fs::write(&toml, "format = 1").unwrap();
-    place.fails(
-        &place.run("set-for-nobody", &["x"], "v"),
+    vault.fails(
+        &vault.run("set-for-nobody", &["x"], "v"),
         "no-recipients",
         false,
     );
     fs::write(&toml, config).unwrap();
 
     // The key.
-    mode(&place.key, 0o644);
+    mode(&vault.key, 0o644);
     gets("key", true);
-    mode(&place.key, 0o600);
+    mode(&vault.key, 0o600);
 
     // The secret.
-    let ciphertext = place.secret().join("secretage");
+    let ciphertext = vault.secret().join("secretage");
     let whole = fs::read(&ciphertext).unwrap();
     fs::write(&ciphertext, &whole[..whole.len() - 1]).unwrap();
     gets("damaged", true);
@@ -232,24 +232,24 @@ fn tells_errors_of_the_place_apart() {
     // Somebody else's.
     if tools::is_root() {
         chown(&root, Some(1), None).unwrap();
-        place.fails(&place.run("set", &["x"], "v"), "foreign-owner", true);
+        vault.fails(&vault.run("set", &["x"], "v"), "foreign-owner", true);
         chown(&root, Some(0), None).unwrap();
     } else {
         tools::left_out("a store that belongs to somebody else");
     }
     assert_eq!(
-        place.run("get", &["x"], "").succeeds_silently().out(),
+        vault.run("get", &["x"], "").succeeds_silently().out(),
         "value"
     );
 }
 
 #[test]
 fn tells_a_lock_that_is_held_from_one_that_was_lost() {
-    let place = Place::with_secret();
-    let store = Store::builder(&place.root).open().unwrap();
+    let vault = Vault::with_secret();
+    let store = Store::builder(&vault.root).open().unwrap();
     let held = store.lock(Mode::Exclusive).unwrap();
-    let refused = place.run("set-now", &["x"], "new");
-    place.fails(&refused, "locked", true);
+    let refused = vault.run("set-now", &["x"], "new");
+    vault.fails(&refused, "locked", true);
     assert!(
         refused
             .err()
@@ -258,19 +258,19 @@ fn tells_a_lock_that_is_held_from_one_that_was_lost() {
     drop(held);
 
     // Removed under the holder, as a peer does that takes it for dead.
-    let lock = place.root.join(posixage::lock::FILE_NAME);
-    let before = Snapshot::of(&place.secret());
-    let holds = place.program("hold", &["x"]).start();
+    let lock = vault.root.join(posixage::lock::FILE_NAME);
+    let before = Snapshot::of(&vault.secret());
+    let holds = vault.program("hold", &["x"]).start();
     holds.wait_for("held");
     fs::remove_file(&lock).unwrap();
     let mut lost = holds.wait();
     assert_eq!(lost.out(), "held\n");
     lost.stdout.clear();
-    place.fails(&lost, "lost-the-lock", true);
-    assert_eq!(Snapshot::of(&place.secret()), before);
+    vault.fails(&lost, "lost-the-lock", true);
+    assert_eq!(Snapshot::of(&vault.secret()), before);
 
     // Not a file that can be locked.
     let _ = fs::remove_file(&lock);
     fs::create_dir(&lock).unwrap();
-    place.fails(&place.run("get", &["x"], ""), "lock", true);
+    vault.fails(&vault.run("get", &["x"], ""), "lock", true);
 }

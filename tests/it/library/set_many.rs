@@ -2,37 +2,11 @@
 
 use std::path::PathBuf;
 
-use posixage::{Error, Id, Identity, MAX_VALUE_LEN, Metadata, Pattern, Secret, Store, StoreConfig};
-use posixage_tests::{marked, subject, tree::Snapshot};
+use posixage::{Error, Id, MAX_VALUE_LEN, Metadata, Pattern, Secret};
+use posixage_tests::{Place, marked, subject, tree::Snapshot};
 
 /// More than three of what is staged at the same time.
 const COUNT: usize = 200;
-
-struct Place {
-    dir: tempfile::TempDir,
-    identity: Identity,
-}
-
-impl Place {
-    fn new() -> Self {
-        let place = Self {
-            dir: tempfile::tempdir().expect("a temporary directory"),
-            identity: Identity::generate(),
-        };
-        let recipient = place.identity.to_recipient().expect("a recipient");
-        Store::init(place.path(), &StoreConfig::new([recipient])).expect("init");
-        place
-    }
-
-    fn path(&self) -> PathBuf {
-        self.dir.path().join("store")
-    }
-
-    fn open(&self) -> Store {
-        let builder = Store::builder(self.path()).identity(self.identity.clone());
-        builder.open().expect("open")
-    }
-}
 
 fn id(n: usize) -> Id {
     format!("many/{n:03}").parse().expect("an id")
@@ -58,7 +32,7 @@ fn what_is_there_is_replaced_and_what_is_not_is_made_whole() {
         found += 1;
     }
     assert_eq!(found, COUNT);
-    assert_eq!(subject::leftovers(&place.path()), Vec::<PathBuf>::new());
+    assert_eq!(subject::leftovers(place.root()), Vec::<PathBuf>::new());
 }
 
 #[test]
@@ -74,9 +48,9 @@ fn of_one_id_the_last_holds() {
 #[test]
 fn nothing_is_nothing() {
     let place = Place::new();
-    let before = Snapshot::of(&place.path());
+    let before = Snapshot::of(place.root());
     place.open().set_many([]).unwrap();
-    assert_eq!(Snapshot::of(&place.path()), before);
+    assert_eq!(Snapshot::of(place.root()), before);
 }
 
 #[test]
@@ -104,7 +78,7 @@ fn an_error_says_how_many_are_written_and_the_others_are_as_they_were() {
         assert_eq!(subject::read(&store, &id(n)), Ok(Some(expected)), "{n}");
     }
     // Not a stage of the two others that were under way.
-    assert_eq!(subject::leftovers(&place.path()), Vec::<PathBuf>::new());
+    assert_eq!(subject::leftovers(place.root()), Vec::<PathBuf>::new());
 }
 
 /// Millions could be written: what is not needed yet is not asked for.

@@ -1,40 +1,7 @@
 //! Claim: `Store::update` reads, changes and writes with nobody in between.
 
-use std::path::Path;
-
-use posixage::{Change, Error, Id, Identity, Secret, Store, StoreConfig};
-use posixage_tests::{shape, tree::Snapshot};
-
-struct Place {
-    dir: tempfile::TempDir,
-    identity: Identity,
-}
-
-impl Place {
-    fn new() -> Self {
-        let place = Self {
-            dir: tempfile::tempdir().expect("a temporary directory"),
-            identity: Identity::generate(),
-        };
-        let recipients = vec![place.identity.to_recipient().expect("a recipient")];
-        let config = StoreConfig::new(recipients);
-        Store::init(place.path().as_ref(), &config).expect("init");
-        place
-    }
-
-    fn path(&self) -> impl AsRef<Path> + use<> {
-        self.dir.path().join("store")
-    }
-
-    fn open(&self) -> Store {
-        let builder = Store::builder(self.path().as_ref()).identity(self.identity.clone());
-        builder.open().expect("open")
-    }
-}
-
-fn x() -> Id {
-    "x".parse().expect("an id")
-}
+use posixage::{Change, Error, Identity, Secret, Store};
+use posixage_tests::{Place, place::x, shape, tree::Snapshot};
 
 fn increment(store: &Store) -> Result<(), Error> {
     store.update(&x(), |secret| {
@@ -66,7 +33,7 @@ fn no_increment_is_lost_among_handles_and_threads() {
         }
     });
     assert_eq!(place.open().get(&x()).unwrap().expose(), b"120");
-    shape::assert_store(place.path().as_ref(), ["x"]);
+    shape::assert_store(place.root(), ["x"]);
 }
 
 #[test]
@@ -74,14 +41,14 @@ fn a_change_that_fails_changes_nothing() {
     let place = Place::new();
     let store = place.open();
     store.create(&x(), &Secret::new("old")).unwrap();
-    let before = Snapshot::of(place.path().as_ref());
+    let before = Snapshot::of(place.root());
     let error = store.update(&x(), |_| Err("on a whim".into())).unwrap_err();
     assert!(matches!(&error, Error::Update { .. }) && error.to_string().contains("on a whim"));
     store.update(&x(), |_| Ok(Change::Keep)).unwrap();
     let huge = Secret::new(vec![0; posixage::MAX_VALUE_LEN + 1]);
     let error = store.update(&x(), |_| Ok(Change::Set(huge))).unwrap_err();
     assert!(matches!(error, Error::ValueTooLarge { .. }), "{error}");
-    assert_eq!(Snapshot::of(place.path().as_ref()), before);
+    assert_eq!(Snapshot::of(place.root()), before);
 }
 
 #[test]
@@ -89,12 +56,12 @@ fn a_panic_in_the_change_releases_the_lock_and_changes_nothing() {
     let place = Place::new();
     let store = place.open();
     store.create(&x(), &Secret::new("old")).unwrap();
-    let before = Snapshot::of(place.path().as_ref());
+    let before = Snapshot::of(place.root());
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         store.update(&x(), |_| panic!("as a test"))
     }));
     assert!(panicked.is_err());
-    assert_eq!(Snapshot::of(place.path().as_ref()), before);
+    assert_eq!(Snapshot::of(place.root()), before);
     store.set(&x(), &Secret::new("new")).unwrap();
     assert_eq!(store.get(&x()).unwrap().expose(), b"new");
 }
@@ -115,19 +82,19 @@ fn what_was_not_there_can_be_made_and_what_was_can_be_removed() {
     store.update(&x(), remove).unwrap();
     store.update(&x(), |_| Ok(Change::Remove)).unwrap();
     assert!(matches!(store.get(&x()), Err(Error::NotFound { .. })));
-    shape::assert_store(place.path().as_ref(), []);
+    shape::assert_store(place.root(), []);
 }
 
 #[test]
 fn a_secret_that_no_key_reads_is_not_replaced() {
     let place = Place::new();
     place.open().create(&x(), &Secret::new("old")).unwrap();
-    let before = Snapshot::of(place.path().as_ref());
-    let stranger = Store::builder(place.path().as_ref()).identity(Identity::generate());
+    let before = Snapshot::of(place.root());
+    let stranger = place.builder().identity(Identity::generate());
     let update = stranger
         .open()
         .unwrap()
         .update(&x(), |_| Ok(Change::Remove));
     assert!(matches!(update, Err(Error::NoKeyFits { .. })), "{update:?}");
-    assert_eq!(Snapshot::of(place.path().as_ref()), before);
+    assert_eq!(Snapshot::of(place.root()), before);
 }

@@ -1,10 +1,8 @@
 //! Claim: any value, id and metadata come back exactly as they went in; what is too long is a clear
 //! error and leaves the store as it was.
 
-use std::path::Path;
-
-use posixage::{Identity, Metadata, Recipient, Secret, Store, StoreConfig};
-use posixage_tests::{Sandbox, shape, tree::Snapshot};
+use posixage::{Metadata, Secret, Store};
+use posixage_tests::{Place, Sandbox, shape, tree::Snapshot};
 use proptest::prelude::*;
 
 const KIB_64: usize = 64 << 10;
@@ -296,17 +294,6 @@ fn metadata_of_almost_a_mebibyte_comes_back() {
     assert_eq!(metadata.get("k"), Some(&*text));
 }
 
-fn temporary_store(path: &Path) -> Store {
-    let identity = Identity::generate();
-    let recipients: Vec<Recipient> = vec![identity.to_recipient().expect("a recipient")];
-    let config = StoreConfig::new(recipients);
-    Store::init(path, &config).expect("init");
-    Store::builder(path)
-        .identity(identity)
-        .open()
-        .expect("open")
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -316,9 +303,8 @@ proptest! {
         value in proptest::collection::vec(any::<u8>(), 0..600),
         pairs in proptest::option::of(proptest::collection::btree_map(any::<String>(), any::<String>(), 0..5)),
     ) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("store");
-        let store = temporary_store(&path);
+        let place = Place::new();
+        let store = place.open();
         let id = text.parse().unwrap();
         let metadata: Option<Metadata> = pairs.map(|pairs| pairs.into_iter().collect());
         let secret = Secret::new(value).with_metadata(metadata);
@@ -327,8 +313,8 @@ proptest! {
         let entries: Vec<_> = store.list(&posixage::Pattern::all()).unwrap().collect();
         prop_assert_eq!(entries.len(), 1);
         prop_assert_eq!(&entries[0].id, &id);
-        shape::assert_store(&path, [text.as_str()]);
+        shape::assert_store(place.root(), [text.as_str()]);
         store.remove(&id).unwrap();
-        shape::assert_store(&path, []);
+        shape::assert_store(place.root(), []);
     }
 }

@@ -23,7 +23,7 @@ use std::{
 use posixage::{Change, Id, KeyFile, Store};
 use posixage_tests::{
     marked::{self, Mark},
-    subject::make_dir,
+    place::make_dir,
 };
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;

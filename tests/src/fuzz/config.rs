@@ -2,17 +2,17 @@
 
 use posixage::{Error, Store, StoreConfig};
 
-use super::place::{Place, make_dir, write};
+use crate::place::{Place, make_dir, write};
 
 thread_local! {
-    static PLACE: Place = Place::new();
+    static PLACE: Place = Place::in_memory();
 }
 
 /// The input is the file.
 pub fn run(input: &[u8]) {
     PLACE.with(|place| {
-        write(&place.root.join(".posixage.toml"), 0o600, input);
-        let store = match Store::builder(&place.root).open() {
+        write(&place.root().join(".posixage.toml"), 0o600, input);
+        let store = match Store::builder(place.root()).open() {
             Ok(store) => store,
             Err(Error::Config { .. }) => return,
             Err(error) => panic!("{error}"),
@@ -20,8 +20,8 @@ pub fn run(input: &[u8]) {
         let config = store.config().expect("there is a file");
         assert!((1..=22).contains(&config.work_factor));
         // What was understood is written so that it is understood again.
-        let other = place.dir.path().join("other");
-        make_dir(&other, 0o700);
+        let other = place.dir().join("other");
+        make_dir(&other);
         Store::init(&other, config).expect("make a store");
         let again = Store::builder(&other).open().expect("open it");
         assert_eq!(shown(again.config().expect("a file")), shown(config));

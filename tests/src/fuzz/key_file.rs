@@ -4,16 +4,16 @@ use std::path::Path;
 
 use posixage::{KeyError, KeyFile};
 
-use super::place::{Place, write};
+use crate::place::{Place, write};
 
 thread_local! {
-    static PLACE: Place = Place::new();
+    static PLACE: Place = Place::in_memory();
 }
 
 /// The input is the file.
 pub fn run(input: &[u8]) {
     PLACE.with(|place| {
-        let path = place.dir.path().join("key");
+        let path = place.dir().join("key");
         write(&path, 0o600, input);
         match KeyFile::new(&path).identities() {
             Ok(source) => match source.recipients() {

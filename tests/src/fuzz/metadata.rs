@@ -4,13 +4,13 @@ use std::fs;
 
 use posixage::{Error, Metadata};
 
-use super::place::{Place, id, make_dir, write};
+use crate::place::{Place, id, make_dir, write};
 
 thread_local! {
     static PLACE: (Place, Vec<u8>) = {
-        let place = Place::new();
+        let place = Place::in_memory();
         let sealed = place.seal("value");
-        make_dir(&place.root.join(id("x").directory_name()), 0o700);
+        make_dir(&place.secret(&id("x")));
         (place, sealed)
     };
 }
@@ -19,10 +19,10 @@ thread_local! {
 pub fn run(input: &[u8]) {
     PLACE.with(|(place, sealed)| {
         let x = id("x");
-        let secret = place.root.join(x.directory_name());
+        let secret = place.secret(&x);
         write(&secret.join("secretage"), 0o600, sealed);
         write(&secret.join("metadata.json"), 0o600, input);
-        let store = place.store();
+        let store = place.open();
         match store.metadata(&x) {
             Ok(metadata) => {
                 assert_eq!(Ok(&metadata), expected(input).as_ref());

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use posixage::{Change, Error, Id, Metadata, Pattern, Secret, Store};
 
-use super::{
-    bytes::Bytes,
-    place::{Place, id},
-};
+use arbitrary::Unstructured;
+
+use super::{choose, next, take};
+use crate::place::{Place, id};
 
 const IDS: [&str; 6] = ["a", "a/b", "a/b/c", "b", "a/c", "docker/host:5000"];
 
@@ -16,21 +16,21 @@ const PATTERNS: [&str; 7] = ["**", "*", "a/**", "a/*", "**/c", "a/b", "x/**"];
 type Model = BTreeMap<Id, (Vec<u8>, Option<Metadata>)>;
 
 thread_local! {
-    static PLACE: Place = Place::new();
+    static PLACE: Place = Place::in_memory();
 }
 
 /// The input is the sequence. The store is empty before and after it.
 pub fn run(input: &[u8]) {
     PLACE.with(|place| {
-        let mut bytes = Bytes::new(input);
-        let (mut store, mut model) = (place.store(), Model::new());
+        let mut bytes = Unstructured::new(input);
+        let (mut store, mut model) = (place.open(), Model::new());
         for _ in 0..64 {
             if bytes.is_empty() {
                 break;
             }
             step(&mut bytes, &mut store, &mut model, place);
         }
-        look(&place.store(), &model, "**");
+        look(&place.open(), &model, "**");
         for id in model.keys() {
             store.remove(id).expect("remove");
         }
@@ -38,9 +38,9 @@ pub fn run(input: &[u8]) {
     });
 }
 
-fn step(bytes: &mut Bytes<'_>, store: &mut Store, model: &mut Model, place: &Place) {
-    let id = id(bytes.choose(&IDS));
-    match bytes.next() % 11 {
+fn step(bytes: &mut Unstructured<'_>, store: &mut Store, model: &mut Model, place: &Place) {
+    let id = id(choose(bytes, &IDS));
+    match next(bytes) % 11 {
         0 | 1 => {
             let new = secret(bytes);
             store.set(&id, &new).expect("set");
@@ -69,12 +69,12 @@ fn step(bytes: &mut Bytes<'_>, store: &mut Store, model: &mut Model, place: &Pla
             (Err(Error::NotFound { .. }), None) => {}
             other => panic!("metadata of {id}: {other:?}"),
         },
-        7 => look(store, model, bytes.choose(&PATTERNS)),
-        8 => *store = place.store(),
+        7 => look(store, model, choose(bytes, &PATTERNS)),
+        8 => *store = place.open(),
         9 => assert_eq!(store.count().expect("count"), model.len()),
         _ => {
-            let many: Vec<_> = (0..bytes.next() % 6)
-                .map(|_| (super::place::id(bytes.choose(&IDS)), secret(bytes)))
+            let many: Vec<_> = (0..next(bytes) % 6)
+                .map(|_| (crate::place::id(choose(bytes, &IDS)), secret(bytes)))
                 .collect();
             store.set_many(many.clone()).expect("set many");
             model.extend(many.iter().map(|(id, new)| (id.clone(), kept(new))));
@@ -82,8 +82,8 @@ fn step(bytes: &mut Bytes<'_>, store: &mut Store, model: &mut Model, place: &Pla
     }
 }
 
-fn update(bytes: &mut Bytes<'_>, store: &Store, model: &mut Model, id: &Id) {
-    let what = bytes.next() % 4;
+fn update(bytes: &mut Unstructured<'_>, store: &Store, model: &mut Model, id: &Id) {
+    let what = next(bytes) % 4;
     let new = secret(bytes);
     let mut seen = None;
     let updated = store.update(id, |current| {
@@ -126,13 +126,13 @@ fn look(store: &Store, model: &Model, pattern: &str) {
     assert_eq!(found, wanted);
 }
 
-fn secret(bytes: &mut Bytes<'_>) -> Secret {
-    let value = bytes.take();
-    let metadata = match bytes.next() % 3 {
+fn secret(bytes: &mut Unstructured<'_>) -> Secret {
+    let value = take(bytes);
+    let metadata = match next(bytes) % 3 {
         0 => None,
         1 => Some(Metadata::new()),
         _ => Some(
-            [("k", String::from_utf8_lossy(bytes.take()))]
+            [("k", String::from_utf8_lossy(take(bytes)))]
                 .into_iter()
                 .collect(),
         ),

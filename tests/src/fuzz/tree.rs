@@ -9,11 +9,13 @@ use std::{
 use posixage::{Error, Secret, Store, VerifyOptions};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use super::{
-    bytes::Bytes,
+use arbitrary::Unstructured;
+
+use super::{choose, next, take};
+use crate::{
     place::{Place, id, make_dir, write},
+    tree::Snapshot,
 };
-use crate::tree::Snapshot;
 
 const NAMES: [&str; 9] = [
     "metadata.json",
@@ -50,9 +52,9 @@ struct Ground {
 
 thread_local! {
     static GROUND: Ground = {
-        let place = Place::new();
-        let outside = place.dir.path().join("outside");
-        make_dir(&outside, 0o700);
+        let place = Place::in_memory();
+        let outside = place.dir().join("outside");
+        make_dir(&outside);
         write(&outside.join("file"), 0o600, b"canary");
         Ground {
             sealed: VALUES.map(|value| place.seal(value)),
@@ -65,19 +67,19 @@ thread_local! {
 /// The input says what lies in the directory, and what is done to the store.
 pub fn run(input: &[u8]) {
     GROUND.with(|ground| {
-        let mut bytes = Bytes::new(input);
+        let mut bytes = Unstructured::new(input);
         let x = id("x");
-        let secret = ground.place.root.join(x.directory_name());
+        let secret = ground.place.secret(&x);
         build(ground, &secret, &mut bytes);
         look(ground);
-        let store = ground.place.store();
-        if bytes.next().is_multiple_of(2) {
+        let store = ground.place.open();
+        if next(&mut bytes).is_multiple_of(2) {
             let repair = VerifyOptions::new().with_repair(true);
             verify(ground, repair);
             look(ground);
         }
         // Whatever it was, it can be replaced, read, and removed.
-        match bytes.next() % 3 {
+        match next(&mut bytes) % 3 {
             0 => store.set(&x, &Secret::new("new")).expect("set"),
             1 => match store.create(&x, &Secret::new("new")) {
                 Ok(()) => {}
@@ -106,9 +108,9 @@ pub fn run(input: &[u8]) {
         );
         store.remove(&x).expect("remove");
         assert_eq!(store.count().expect("count"), 0);
-        let outside = ground.place.dir.path().join("outside");
+        let outside = ground.place.dir().join("outside");
         assert_eq!(Snapshot::of(&outside), ground.outside);
-        let left: Vec<_> = fs::read_dir(&ground.place.root)
+        let left: Vec<_> = fs::read_dir(ground.place.root())
             .expect("the root")
             .collect();
         assert_eq!(left.len(), 2, "the lock file and .posixage.toml: {left:?}");
@@ -117,7 +119,7 @@ pub fn run(input: &[u8]) {
 
 /// Unsafe permissions are a finding like others; what may not be read is an error.
 fn verify(ground: &Ground, what: VerifyOptions) {
-    let builder = Store::builder(&ground.place.root).identity(ground.place.identity.clone());
+    let builder = Store::builder(ground.place.root()).identity(ground.place.identity().clone());
     let builder = builder.allow_insecure_permissions(true);
     let store = builder.open().expect("open the store");
     match store.verify(what, |finding| drop(finding.to_string())) {
@@ -134,7 +136,7 @@ fn is_refused(error: &Error) -> bool {
 
 /// Reads in every way. A value that comes out is one that went in.
 fn look(ground: &Ground) {
-    let (store, x) = (ground.place.store(), id("x"));
+    let (store, x) = (ground.place.open(), id("x"));
     let known = |secret: &Secret| VALUES.iter().any(|v| v.as_bytes() == secret.expose());
     match store.get(&x) {
         Ok(secret) => assert!(known(&secret)),
@@ -157,52 +159,52 @@ fn look(ground: &Ground) {
     verify(ground, VerifyOptions::new().with_decrypt(true));
 }
 
-fn build(ground: &Ground, secret: &Path, bytes: &mut Bytes<'_>) {
-    match bytes.next() % 8 {
-        0 => return symlink(bytes.choose(&LINKS), secret).expect("a link"),
-        1 => return write(secret, 0o600, bytes.take()),
+fn build(ground: &Ground, secret: &Path, bytes: &mut Unstructured<'_>) {
+    match next(bytes) % 8 {
+        0 => return symlink(choose(bytes, &LINKS), secret).expect("a link"),
+        1 => return write(secret, 0o600, take(bytes)),
         2 => return fifo(secret),
         3 => return,
-        _ => make_dir(secret, 0o700),
+        _ => make_dir(secret),
     }
     for _ in 0..8 {
         if bytes.is_empty() {
             break;
         }
-        let name = bytes.choose(&NAMES);
+        let name = choose(bytes, &NAMES);
         let path = secret.join(name);
         if path.symlink_metadata().is_ok() {
             continue;
         }
-        match bytes.next() % 8 {
-            0 => symlink(bytes.choose(&LINKS), &path).expect("a link"),
+        match next(bytes) % 8 {
+            0 => symlink(choose(bytes, &LINKS), &path).expect("a link"),
             1 => fifo(&path),
             2 => {
-                make_dir(&path, 0o700);
-                write(&path.join("inside"), 0o600, bytes.take());
+                make_dir(&path);
+                write(&path.join("inside"), 0o600, take(bytes));
                 symlink("../../../outside", path.join("link")).expect("a link");
             }
-            3 => write(&path, bytes.choose(&MODES), bytes.take()),
+            3 => write(&path, choose(bytes, &MODES), take(bytes)),
             4 => write(&path, 0o600, br#"{"user":"zoe"}"#),
             5 => write(&path, 0o600, b"null"),
             6 => write(
                 &path,
-                bytes.choose(&MODES),
-                &ground.sealed[usize::from(bytes.next() % 2)],
+                choose(bytes, &MODES),
+                &ground.sealed[usize::from(next(bytes) % 2)],
             ),
             _ => {
-                let mut sealed = ground.sealed[usize::from(bytes.next() % 2)].clone();
-                let at = usize::from(bytes.next()) % sealed.len();
-                match bytes.next() % 3 {
+                let mut sealed = ground.sealed[usize::from(next(bytes) % 2)].clone();
+                let at = usize::from(next(bytes)) % sealed.len();
+                match next(bytes) % 3 {
                     0 => sealed.truncate(at),
-                    1 => sealed[at] ^= bytes.next(),
-                    _ => drop(sealed.splice(at..at, bytes.take().iter().copied())),
+                    1 => sealed[at] ^= next(bytes),
+                    _ => drop(sealed.splice(at..at, take(bytes).iter().copied())),
                 }
                 write(&path, 0o600, &sealed);
             }
         }
     }
-    let mode = fs::Permissions::from_mode(bytes.choose(&[0o700, 0o700, 0o500, 0o755, 0o770]));
+    let mode = fs::Permissions::from_mode(choose(bytes, &[0o700, 0o700, 0o500, 0o755, 0o770]));
     fs::set_permissions(secret, mode).expect("chmod");
 }
 
