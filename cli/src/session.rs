@@ -13,153 +13,162 @@ use crate::{
     settings::Settings,
 };
 
-/// Opens the store for what needs no key: names, metadata, removal, the lock.
-pub(crate) fn open_keyless(settings: &Settings) -> Result<Store, Failure> {
-    open(settings, builder(settings))
+/// A store that is open, once, and the settings of this run. Each step of a command takes it with the
+/// keys that the step needs.
+pub(crate) struct Session<'s> {
+    settings: &'s Settings,
+    store: Store,
 }
 
-/// Opens the store to decrypt with one key.
-pub(crate) fn open_with(settings: &Settings, key: KeySource<Identity>) -> Result<Store, Failure> {
-    open(settings, builder(settings).identity(key))
-}
+impl<'s> Session<'s> {
+    /// Opens the store, which must exist.
+    pub(crate) fn open(settings: &'s Settings) -> Result<Self, Failure> {
+        let store = open(settings, builder(settings))?;
+        Ok(Self { settings, store })
+    }
 
-/// Opens the store to decrypt: every key named is tried, a password last.
-pub(crate) fn open_to_read(settings: &Settings) -> Result<Store, Failure> {
-    let mut builder = builder(settings);
-    let identities = identities(settings)?;
-    if identities.is_empty() {
-        for key_type in [KeyType::Age, KeyType::Ssh] {
-            builder = builder.identity(no_identity(settings, key_type));
+    /// Opens the store if there is one to look into. One that was named must exist.
+    pub(crate) fn find(settings: &'s Settings) -> Result<Option<Self>, Failure> {
+        if settings.store.named {
+            return Self::open(settings).map(Some);
+        }
+        match builder(settings).open() {
+            // An empty directory is a store whose making was interrupted.
+            Ok(store) if store.config().is_none() && store.count()? == 0 => Ok(None),
+            Ok(store) => Ok(Some(Self { settings, store })),
+            Err(Error::NoStore { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
-    for source in identities {
-        builder = builder.identity(source);
-    }
-    let password = password::configured(settings);
-    let password = password.unwrap_or_else(password::prompted);
-    open(settings, builder.identity(password))
-}
 
-/// Opens the store to check it, unsafe permissions included.
-pub(crate) fn open_to_verify(settings: &Settings, decrypt: bool) -> Result<Store, Failure> {
-    let mut builder = builder(settings).allow_insecure_permissions(true);
-    if decrypt {
-        for source in identities(settings)? {
-            builder = builder.identity(source);
+    /// Opens the store to write to it. One at the default place is made if there is none, since
+    /// no other can be meant.
+    pub(crate) fn open_or_make(settings: &'s Settings) -> Result<Self, Failure> {
+        if let Some(session) = Self::find(settings)? {
+            return Ok(session);
         }
-        if let Some(password) = password::configured(settings) {
-            builder = builder.identity(password);
-        }
-    }
-    open(settings, builder)
-}
-
-/// Opens the store to encrypt. One at the default place is made if there is none, since nobody can
-/// mean another.
-pub(crate) fn open_to_write(settings: &Settings) -> Result<Store, Failure> {
-    make_if_missing(settings)?;
-    let identities = match open_keyless(settings)?.config() {
-        Some(_) => Vec::new(),
-        // Written for whoever reads here.
-        None => identities(settings)?,
-    };
-    open_to_encrypt(settings, identities)
-}
-
-/// Opens the store to encrypt, and to read what is there as far as nobody needs to be asked for the
-/// passphrase of a key. Makes one as [`open_to_write`] does.
-pub(crate) fn open_to_update(settings: &Settings) -> Result<Store, Failure> {
-    make_if_missing(settings)?;
-    let locked = |path: &Path| {
-        let path = path.display();
-        Err(KeyError::Unavailable(format!("key file {path} is locked")))
-    };
-    open_to_encrypt(settings, unlocked(settings, locked)?)
-}
-
-/// Opens the store to read a secret and remove it, or not, under one lock.
-pub(crate) fn open_to_compare(settings: &Settings) -> Result<Store, Failure> {
-    let mut builder = builder(settings);
-    for source in identities(settings)? {
-        builder = builder.identity(source);
-    }
-    let config = open_keyless(settings)?.config().cloned();
-    if let Some(password) = password::configured(settings) {
-        builder = builder.identity(password);
-    } else if config.is_some_and(|config| config.password) {
-        builder = builder.identity(password::prompted());
-    }
-    open(settings, builder)
-}
-
-/// Whether there is a store to look into. Where somebody named one it has to be there; opening it
-/// tells.
-pub(crate) fn is_there(settings: &Settings) -> Result<bool, Failure> {
-    Ok(settings.store.named || is_made(settings)?)
-}
-
-fn make_if_missing(settings: &Settings) -> Result<(), Failure> {
-    if is_there(settings)? {
-        return Ok(());
-    }
-    match make_store(settings, &[], false, posixage::DEFAULT_WORK_FACTOR) {
-        Ok(made) => made.announce(settings),
-        // Somebody else was faster, and made the same.
-        Err(failure) if failure.exit_code() == Code::AlreadyExists => {}
-        Err(failure) => return Err(failure),
-    }
-    Ok(())
-}
-
-/// With the password that the store is encrypted with too, if it is.
-fn open_to_encrypt(
-    settings: &Settings,
-    identities: Vec<KeySource<Identity>>,
-) -> Result<Store, Failure> {
-    let config = open_keyless(settings)?.config().cloned();
-    let mut builder = builder(settings);
-    for source in identities {
-        builder = builder.identity(source);
-    }
-    if let Some(password) = password::configured(settings) {
-        builder = builder.identity(password);
-    } else if config.is_some_and(|config| config.password) {
-        builder = builder.identity(ask_password(settings)?);
-    }
-    open(settings, builder)
-}
-
-/// Asks for the password that new secrets are encrypted with. It must be that of the secrets that are
-/// there: with a slip of the finger one would be lost, and nobody would notice before it is needed.
-fn ask_password(settings: &Settings) -> Result<KeySource<Identity>, Failure> {
-    let password = password::ask("password of the store: ")?;
-    let store = open_with(settings, password.clone().into())?;
-    // One after the other: each that is decrypted takes a second.
-    for Entry { id, .. } in store.list(&Pattern::all())? {
-        match store.get(&id) {
-            Ok(_) => return Ok(password.into()),
-            Err(Error::NoKeyFits { has, .. }) if has.contains(&KeyType::Password) => {
-                return Err(Failure::new("wrong password")
-                    .code(Code::NoKeyFits)
-                    .hint(format_args!("{id} is encrypted with another")));
+        match make_store(settings, &[], false, posixage::DEFAULT_WORK_FACTOR) {
+            Ok(made) => {
+                made.announce(settings);
+                let store = made.store;
+                Ok(Self { settings, store })
             }
-            Err(error @ Error::Lock(_)) => return Err(error.into()),
-            Err(_) => {}
+            // Another process was faster, and made the same.
+            Err(failure) if failure.exit_code() == Code::AlreadyExists => Self::open(settings),
+            Err(failure) => Err(failure),
         }
     }
-    // The first secret: nothing to compare with but the password itself.
-    if password::ask("the same again: ")? != password {
-        return Err(Failure::new("the two answers differ"));
-    }
-    Ok(password.into())
-}
 
-/// Whether there is a store; an empty directory is one whose making was interrupted.
-fn is_made(settings: &Settings) -> Result<bool, Failure> {
-    match builder(settings).open() {
-        Ok(store) => Ok(store.config().is_some() || store.count()? > 0),
-        Err(Error::NoStore { .. }) => Ok(false),
-        Err(error) => Err(error.into()),
+    /// Opens the store to check it, unsafe permissions included.
+    pub(crate) fn open_to_check(settings: &'s Settings) -> Result<Self, Failure> {
+        let builder = builder(settings).allow_insecure_permissions(true);
+        let store = open(settings, builder)?;
+        Ok(Self { settings, store })
+    }
+
+    /// The store for what needs no key: names, metadata, removal, the lock.
+    pub(crate) fn keyless(&self) -> &Store {
+        &self.store
+    }
+
+    /// The store to decrypt with one key.
+    pub(crate) fn with(&self, key: KeySource<Identity>) -> Store {
+        self.store.with_identity(key)
+    }
+
+    /// The store to decrypt: every key named is tried, a password last.
+    pub(crate) fn reader(&self) -> Result<Store, Failure> {
+        let settings = self.settings;
+        let mut identities = identities(settings)?;
+        if identities.is_empty() {
+            let none = |key_type| no_identity(settings, key_type);
+            identities.extend([KeyType::Age, KeyType::Ssh].map(none));
+        }
+        let password = password::configured(settings);
+        identities.push(password.unwrap_or_else(password::prompted));
+        Ok(self.with_all(identities))
+    }
+
+    /// The store to decrypt as far as no question has to be asked but for passphrases.
+    pub(crate) fn checker(&self) -> Result<Store, Failure> {
+        let mut identities = identities(self.settings)?;
+        identities.extend(password::configured(self.settings));
+        Ok(self.with_all(identities))
+    }
+
+    /// The store to encrypt.
+    pub(crate) fn writer(&self) -> Result<Store, Failure> {
+        let identities = match self.store.config() {
+            Some(_) => Vec::new(),
+            // Written for the keys that read here.
+            None => identities(self.settings)?,
+        };
+        self.encrypting(identities)
+    }
+
+    /// The store to encrypt, and to read what is there as far as that takes no passphrase of a key.
+    pub(crate) fn updater(&self) -> Result<Store, Failure> {
+        let locked = |path: &Path| {
+            let path = path.display();
+            Err(KeyError::Unavailable(format!("key file {path} is locked")))
+        };
+        self.encrypting(unlocked(self.settings, locked)?)
+    }
+
+    /// The store to read a secret and remove it, or not, under one lock.
+    pub(crate) fn comparer(&self) -> Result<Store, Failure> {
+        let mut identities = identities(self.settings)?;
+        if let Some(password) = password::configured(self.settings) {
+            identities.push(password);
+        } else if self.has_password() {
+            identities.push(password::prompted());
+        }
+        Ok(self.with_all(identities))
+    }
+
+    /// With the password that the store is encrypted with too, if it is.
+    fn encrypting(&self, mut identities: Vec<KeySource<Identity>>) -> Result<Store, Failure> {
+        if let Some(password) = password::configured(self.settings) {
+            identities.push(password);
+        } else if self.has_password() {
+            identities.push(self.ask_password()?);
+        }
+        Ok(self.with_all(identities))
+    }
+
+    /// Whether the store says that its secrets are encrypted with a password.
+    fn has_password(&self) -> bool {
+        self.store.config().is_some_and(|config| config.password)
+    }
+
+    fn with_all(&self, identities: Vec<KeySource<Identity>>) -> Store {
+        let with = |store: Store, source| store.with_identity(source);
+        identities.into_iter().fold(self.store.clone(), with)
+    }
+
+    /// Asks for the password that new secrets are encrypted with. It must be that of the existing
+    /// secrets: a typo would lose one, unnoticed until it is needed.
+    fn ask_password(&self) -> Result<KeySource<Identity>, Failure> {
+        let password = password::ask("password of the store: ")?;
+        let store = self.with(password.clone().into());
+        // One after the other: each that is decrypted takes a second.
+        for Entry { id, .. } in store.list(&Pattern::all())? {
+            match store.get(&id) {
+                Ok(_) => return Ok(password.into()),
+                Err(Error::NoKeyFits { has, .. }) if has.contains(&KeyType::Password) => {
+                    return Err(Failure::new("wrong password")
+                        .code(Code::NoKeyFits)
+                        .hint(format_args!("{id} is encrypted with another")));
+                }
+                Err(error @ Error::Lock(_)) => return Err(error.into()),
+                Err(_) => {}
+            }
+        }
+        // The first secret: nothing to compare with but the password itself.
+        if password::ask("the same again: ")? != password {
+            return Err(Failure::new("the two answers differ"));
+        }
+        Ok(password.into())
     }
 }
 
@@ -169,7 +178,7 @@ pub(crate) struct Made {
     pub(crate) new_identity: bool,
     /// Whether the default identity is the store's key.
     pub(crate) default_identity: bool,
-    pub(crate) config: StoreConfig,
+    pub(crate) store: Store,
 }
 
 impl Made {
@@ -196,41 +205,38 @@ pub(crate) fn make_store(
     with_password: bool,
     work_factor: u8,
 ) -> Result<Made, Failure> {
-    // Before a key is made that nobody needs.
-    if builder(settings)
-        .open()
-        .is_ok_and(|store| store.config().is_some())
-    {
-        let path = settings.store.path.clone();
-        return Err(Error::StoreExists { path }.into());
-    }
-    let password = password::configured(settings);
-    if let Some(password) = &password {
-        // Before there is a store that nobody can write to.
-        password.recipients()?;
-    }
-    let mut config = StoreConfig::new(recipients.to_vec())
-        .with_password(with_password || password.is_some())
-        .with_work_factor(work_factor);
-    for source in named_identities(settings)? {
-        config.recipients.extend(source.recipients()?);
-    }
-    let mut made = Made {
-        new_identity: false,
-        default_identity: config.recipients.is_empty() && !config.password,
-        config: StoreConfig::new([]),
+    let mut new_identity = false;
+    let mut default_identity = false;
+    let config = || {
+        let password = password::configured(settings);
+        if let Some(password) = &password {
+            // Before there is a store that cannot be written to.
+            password.recipients()?;
+        }
+        let mut config = StoreConfig::new(recipients.to_vec())
+            .with_password(with_password || password.is_some())
+            .with_work_factor(work_factor);
+        for source in named_identities(settings)? {
+            config.recipients.extend(source.recipients()?);
+        }
+        default_identity = config.recipients.is_empty() && !config.password;
+        if default_identity {
+            let path = settings.default_identity.as_ref().ok_or_else(|| {
+                Failure::new("cannot tell where to keep a key: HOME is not set")
+                    .hint("name one: -i FILE")
+            })?;
+            new_identity = KeyFile::create(path)?;
+            let identity = read(settings, path, password::ask_passphrase)?;
+            config.recipients = identity.recipients()?;
+        }
+        Ok::<_, Failure>(config)
     };
-    if made.default_identity {
-        let path = settings.default_identity.as_ref().ok_or_else(|| {
-            Failure::new("cannot tell where to keep a key: HOME is not set")
-                .hint("name one: -i FILE")
-        })?;
-        made.new_identity = KeyFile::create(path)?;
-        config.recipients = read(settings, path, password::ask_passphrase)?.recipients()?;
-    }
-    Store::init(&settings.store.path, &config)?;
-    made.config = config;
-    Ok(made)
+    let store = builder(settings).init_with(config)?;
+    Ok(Made {
+        new_identity,
+        default_identity,
+        store,
+    })
 }
 
 /// The keys to decrypt with: those named, else the default identity if it is there.

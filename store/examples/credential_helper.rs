@@ -84,12 +84,11 @@ fn open(home: &Path) -> Result<Store, StoreError> {
     let key = home.join(".config/tool/key.txt");
     if !root.exists() {
         KeyFile::create(&key)?;
-        let recipients = KeyFile::new(&key).identities()?.recipients()?;
-        match Store::init(&root, &StoreConfig::new(recipients)) {
-            Ok(()) | Err(StoreError::StoreExists { .. }) => {}
-            Err(error) => return Err(error),
-        }
     }
     let identities = KeyFile::new(&key).identities()?;
-    Store::builder(root).identity(identities).open()
+    let config = StoreConfig::new(identities.recipients()?);
+    Store::builder(root)
+        .identity(identities)
+        .create_if_missing(config)
+        .open()
 }

@@ -37,6 +37,21 @@ pub fn tampered(sandbox: &Sandbox, program: Program, expressions: &[String]) -> 
     (output, String::from_utf8_lossy(&trace).into_owned())
 }
 
+/// Runs the program; the text is its calls of these names, such as `openat,mkdirat`, a line each.
+///
+/// # Panics
+/// strace cannot be run.
+#[must_use]
+pub fn calls(sandbox: &Sandbox, program: Program, names: &str) -> (Output, String) {
+    let file = tempfile::NamedTempFile::new_in(sandbox.path()).expect("a temporary file");
+    let path = file.path().display().to_string();
+    let mut front = strace(&["-f", "-qq", "--seccomp-bpf", "-s", "4096", "-o", &path]);
+    front.extend(["-e".into(), format!("trace={names}")]);
+    let output = program.behind(front).run();
+    let trace = fs::read(file.path()).expect("what strace wrote");
+    (output, String::from_utf8_lossy(&trace).into_owned())
+}
+
 /// How strace marks a call that it has tampered with.
 pub const INJECTED: &str = "(INJECTED)";
 

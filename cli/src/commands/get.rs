@@ -12,7 +12,7 @@ use crate::{
         output::{print, print_json},
         value::Encoding,
     },
-    session,
+    session::Session,
     settings::Settings,
 };
 
@@ -25,11 +25,12 @@ struct Object<'a> {
 }
 
 pub(crate) fn run(settings: &Settings, args: &Get) -> Result<(), Failure> {
+    let session = Session::open(settings)?;
     if args.metadata {
-        let metadata = session::open_keyless(settings)?.metadata(&args.id)?;
+        let metadata = session.keyless().metadata(&args.id)?;
         return print_json(&metadata);
     }
-    let secret = session::open_to_read(settings)?.get(&args.id)?;
+    let secret = session.reader()?.get(&args.id)?;
     if args.json {
         let (value, encoding) = Encoding::encode(secret.expose());
         return print_json(&Object {

@@ -12,15 +12,17 @@ pub(crate) fn run(settings: &Settings, args: Init) -> Result<(), Failure> {
     if made.new_identity {
         settings.note("made a key; without it nothing can be read: keep a copy");
     }
+    let config = made.store.config();
+    let config = config.expect("a store that was just made");
     print(|out| {
         writeln!(out, "store: {}", settings.store.path.display())?;
         if let (true, Some(path)) = (made.default_identity, &settings.default_identity) {
             writeln!(out, "identity: {}", path.display())?;
         }
-        for recipient in &made.config.recipients {
+        for recipient in &config.recipients {
             writeln!(out, "recipient: {recipient}")?;
         }
-        if made.config.password {
+        if config.password {
             writeln!(out, "recipient: password")?;
         }
         Ok(())

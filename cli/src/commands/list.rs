@@ -9,7 +9,7 @@ use crate::{
     args::List,
     failure::{self, Failure},
     io::output::{print, print_json, printable},
-    session,
+    session::Session,
     settings::Settings,
 };
 
@@ -20,7 +20,8 @@ struct Object<'a> {
 }
 
 pub(crate) fn run(settings: &Settings, args: &List) -> Result<(), Failure> {
-    let store = session::open_keyless(settings)?;
+    let session = Session::open(settings)?;
+    let store = session.keyless();
     let pattern = args.pattern.clone().unwrap_or_else(Pattern::all);
     let mut failures = Vec::new();
     let mut secrets: Vec<(Id, Option<Metadata>)> = Vec::new();

@@ -26,7 +26,8 @@ use crate::{
     commands::run::not_started,
     failure::{Failure, reason},
     io::password,
-    process, session,
+    process,
+    session::Session,
     settings::Settings,
 };
 
@@ -34,7 +35,8 @@ use crate::{
 const BEAT: Duration = Duration::from_secs(4);
 
 pub(crate) fn run(settings: &Settings, args: &Lock) -> Result<ExitCode, Failure> {
-    let store = session::open_keyless(settings)?;
+    let session = Session::open(settings)?;
+    let store = session.keyless();
     let mode = if args.shared {
         Mode::Shared
     } else {

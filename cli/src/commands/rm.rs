@@ -2,10 +2,11 @@
 
 use posixage::{Error, Pattern};
 
-use crate::{args::Rm, failure::Failure, session, settings::Settings};
+use crate::{args::Rm, failure::Failure, session::Session, settings::Settings};
 
 pub(crate) fn run(settings: &Settings, args: Rm) -> Result<(), Failure> {
-    let store = session::open_keyless(settings)?;
+    let session = Session::open(settings)?;
+    let store = session.keyless();
     if args.all {
         for entry in store.list(&Pattern::all())? {
             match store.remove(&entry.id) {

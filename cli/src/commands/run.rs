@@ -20,7 +20,7 @@ use crate::{
     args::Run,
     failure::{self, Code, Failure, reason},
     io::{dotenv, password},
-    session,
+    session::Session,
     settings::Settings,
 };
 
@@ -62,7 +62,7 @@ fn resolve(settings: &Settings, environment: &mut Environment) -> Result<(), Fai
     }
     // Who has no reference needs no store.
     if !references.is_empty() {
-        let store = session::open_to_read(settings)?;
+        let store = Session::open(settings)?.reader()?;
         // In one pass: what a secret says is not looked into, and each is decrypted once.
         for (id, names) in references {
             let value = match store.get(&id) {

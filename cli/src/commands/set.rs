@@ -14,7 +14,7 @@ use crate::{
     args::Set,
     failure::{Code, Failure},
     io::{input, terminal, value::Encoding},
-    session,
+    session::Session,
     settings::Settings,
 };
 
@@ -31,7 +31,7 @@ struct Object {
 
 pub(crate) fn run(settings: &Settings, args: Set) -> Result<(), Failure> {
     let Target { id, value } = Target::parse(&args.id)?;
-    let store = session::open_to_write(settings)?;
+    let store = Session::open_or_make(settings)?.writer()?;
     if !args.force {
         // Nobody should type a value for nothing. What decides is the commit.
         match store.metadata(&id) {

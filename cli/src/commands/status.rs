@@ -1,7 +1,7 @@
 //! `posixage status`
 
 use posixage::{
-    Error, Identity, KeySource, Pattern, Recipient, Store,
+    Error, Identity, KeySource, Pattern, Recipient,
     lock::{self, Mode},
 };
 use serde::Serialize;
@@ -10,7 +10,7 @@ use crate::{
     args::Status,
     failure::Failure,
     io::output::{print, print_json},
-    session,
+    session::{self, Session},
     settings::Settings,
 };
 
@@ -53,9 +53,9 @@ struct Holder {
 }
 
 pub(crate) fn run(settings: &Settings, args: &Status) -> Result<(), Failure> {
-    let store = session::open_keyless(settings)?;
-    let lock = store.lock_status()?;
-    let report = report(settings, &store, &lock)?;
+    let session = Session::open(settings)?;
+    let lock = session.keyless().lock_status()?;
+    let report = report(settings, &session, &lock)?;
     if args.json {
         return print_json(&report);
     }
@@ -96,7 +96,12 @@ pub(crate) fn run(settings: &Settings, args: &Status) -> Result<(), Failure> {
     })
 }
 
-fn report(settings: &Settings, store: &Store, lock: &lock::Status) -> Result<Report, Failure> {
+fn report(
+    settings: &Settings,
+    session: &Session<'_>,
+    lock: &lock::Status,
+) -> Result<Report, Failure> {
+    let store = session.keyless();
     let config = store.config();
     let mut keys = Vec::new();
     for source in session::identities(settings)? {
@@ -105,7 +110,7 @@ fn report(settings: &Settings, store: &Store, lock: &lock::Status) -> Result<Rep
             key_type: source.key_type().to_string(),
             fits: match config {
                 Some(config) => is_recipient(&source, &config.recipients),
-                None => decrypts(settings, source),
+                None => decrypts(session, source),
             },
         });
     }
@@ -129,9 +134,9 @@ fn is_recipient(source: &KeySource<Identity>, recipients: &[Recipient]) -> Optio
 }
 
 /// Whether a key decrypts the first secret of a store that does not say who its recipients are.
-fn decrypts(settings: &Settings, source: KeySource<Identity>) -> Option<bool> {
+fn decrypts(session: &Session<'_>, source: KeySource<Identity>) -> Option<bool> {
     source.known_recipients()?;
-    let store = session::open_with(settings, source).ok()?;
+    let store = session.with(source);
     let first = store.list(&Pattern::all()).ok()?.next()?.id;
     match store.get(&first) {
         Ok(_) => Some(true),

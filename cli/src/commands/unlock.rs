@@ -3,12 +3,13 @@
 use crate::{
     args::Unlock,
     failure::{Code, Failure},
-    session,
+    session::Session,
     settings::Settings,
 };
 
 pub(crate) fn run(settings: &Settings, args: &Unlock) -> Result<(), Failure> {
-    let store = session::open_keyless(settings)?;
+    let session = Session::open(settings)?;
+    let store = session.keyless();
     let before = store.lock_status()?;
     if !args.force {
         let message = if before.holders.is_empty() {

@@ -7,7 +7,7 @@ use crate::{
     args::Verify,
     failure::{Code, Failure},
     io::output::{print, print_json, printable},
-    session,
+    session::Session,
     settings::Settings,
 };
 
@@ -23,7 +23,11 @@ struct Object {
 }
 
 pub(crate) fn run(settings: &Settings, args: &Verify) -> Result<(), Failure> {
-    let store = session::open_to_verify(settings, args.decrypt)?;
+    let session = Session::open_to_check(settings)?;
+    let store = match args.decrypt {
+        true => session.checker()?,
+        false => session.keyless().clone(),
+    };
     let what = VerifyOptions::new()
         .with_decrypt(args.decrypt)
         .with_repair(args.repair);

@@ -21,7 +21,7 @@ use crate::{
     },
     failure::{Code, Failure},
     helpers::docker::credential::{Credential, id_of},
-    session,
+    session::Session,
     settings::Settings,
 };
 
@@ -45,15 +45,16 @@ pub(crate) fn run(
     let mut report = Report::new(file, dry_run);
     report.line("helper", helper.path.display());
     if dry_run {
-        if session::is_there(settings)? {
-            compare(&session::open_to_compare(settings)?, file, &mut plan)?;
+        if let Some(session) = Session::find(settings)? {
+            compare(&session.comparer()?, file, &mut plan)?;
         }
         describe(&mut report, file.client, &plan);
         return Ok(report);
     }
-    let writer = session::open_to_write(settings)?;
+    let session = Session::open_or_make(settings)?;
+    let writer = session.writer()?;
     helper.probe(&writer)?;
-    let reader = session::open_to_compare(settings)?;
+    let reader = session.comparer()?;
     // Taking something back asks for no password in the middle.
     stored::check_keys(&reader)?;
     let _exclusive = exclusive::acquire(settings)?;

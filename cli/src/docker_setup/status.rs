@@ -14,7 +14,7 @@ use crate::{
     failure::Failure,
     helpers::docker::credential,
     io::output::{print, print_json, printable},
-    session,
+    session::Session,
     settings::Settings,
 };
 
@@ -132,10 +132,8 @@ fn status(settings: &Settings) -> Result<Status, Failure> {
 }
 
 fn credentials(settings: &Settings) -> Result<usize, Failure> {
-    if !session::is_there(settings)? {
-        return Ok(0);
+    match Session::find(settings)? {
+        Some(session) => Ok(session.keyless().list(&credential::credentials())?.count()),
+        None => Ok(0),
     }
-    Ok(session::open_keyless(settings)?
-        .list(&credential::credentials())?
-        .count())
 }

@@ -21,7 +21,7 @@ use crate::{
     },
     failure::{Code, Failure},
     helpers::docker::credential::Credential,
-    session,
+    session::Session,
     settings::Settings,
 };
 
@@ -35,10 +35,8 @@ pub(crate) fn run(
         let path = file.path.display();
         Failure::new(format_args!("there is no setup of {path} to undo")).code(Code::NotFound)
     };
-    if !session::is_there(settings)? {
-        return Err(none());
-    }
-    let store = session::open_to_compare(settings)?;
+    let session = Session::find(settings)?.ok_or_else(none)?;
+    let store = session.comparer()?;
     let _exclusive = match dry_run {
         true => None,
         false => Some(exclusive::acquire(settings)?),

@@ -15,7 +15,7 @@ use crate::{
     failure::{Code, Failure},
     helpers::entry_id::entry_id,
     io::{output::print, terminal},
-    session,
+    session::Session,
     settings::Settings,
 };
 
@@ -66,13 +66,11 @@ impl Credential for Provider {
 
 fn get(registry: &RegistryInfo<'_>) -> Result<CredentialResponse, Failure> {
     let settings = Settings::from_environment()?;
-    if !session::is_there(&settings)? {
-        return Err(nothing_stored());
-    }
+    let session = Session::find(&settings)?.ok_or_else(nothing_stored)?;
     let id = entry_id(NAMESPACE, registry.index_url);
     // A key that cannot be used is no reason not to ask the next provider.
-    session::open_keyless(&settings)?.metadata(&id)?;
-    let secret = session::open_to_read(&settings)?.get(&id)?;
+    session.keyless().metadata(&id)?;
+    let secret = session.reader()?.get(&id)?;
     let token = std::str::from_utf8(secret.expose())
         .map_err(|_| Failure::new(format!("secret {id}: not a token")).code(Code::Damaged))?;
     Ok(CredentialResponse::Get {
@@ -102,7 +100,9 @@ fn login(
     }
     let secret = posixage::Secret::from(token).with_metadata(metadata);
     let id = entry_id(NAMESPACE, registry.index_url);
-    session::open_to_write(&settings)?.set(&id, &secret)?;
+    Session::open_or_make(&settings)?
+        .writer()?
+        .set(&id, &secret)?;
     Ok(CredentialResponse::Login)
 }
 
@@ -122,10 +122,10 @@ fn ask(
 
 fn logout(registry: &RegistryInfo<'_>) -> Result<CredentialResponse, Failure> {
     let settings = Settings::from_environment()?;
-    if !session::is_there(&settings)? {
-        return Err(nothing_stored());
-    }
-    session::open_keyless(&settings)?.remove(&entry_id(NAMESPACE, registry.index_url))?;
+    let session = Session::find(&settings)?.ok_or_else(nothing_stored)?;
+    session
+        .keyless()
+        .remove(&entry_id(NAMESPACE, registry.index_url))?;
     Ok(CredentialResponse::Logout)
 }
 

@@ -135,7 +135,7 @@ mod tests {
     /// Takes the lock, makes a directory, loses the lock if so wished, and clears the directory away.
     fn cleared(name: &str, lose: bool, clear: fn(&Root, &Exclusive) -> Result<(), Error>) -> bool {
         let dir = tempfile::tempdir().unwrap();
-        let root = Root::open(dir.path(), true).unwrap();
+        let root = Root::open(dir.path(), None, true).unwrap();
         let lock = LockFile::in_directory(root.dir.try_clone().unwrap(), dir.path());
         let exclusive = Exclusive::acquire(&lock, Wait::Try).unwrap();
         fs::create_dir_all(dir.path().join(name)).unwrap();

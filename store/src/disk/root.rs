@@ -1,14 +1,14 @@
 //! The directory that is the store: opened once, and everything in it reached from there.
 
 use std::{
-    fs, io,
-    os::{fd::OwnedFd, unix::fs::OpenOptionsExt},
+    io,
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     sync::atomic::AtomicBool,
 };
 
 use rustix::{
-    fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, fstatfs, statat, syncfs},
+    fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, fstatfs, statat, syncfs},
     io::Errno,
 };
 
@@ -49,17 +49,20 @@ pub(crate) enum ReadError {
 }
 
 impl Root {
-    pub(crate) fn open(path: &Path, allow_insecure: bool) -> Result<Self, Error> {
-        let flags = (OFlags::DIRECTORY | OFlags::CLOEXEC).bits().cast_signed();
-        let dir = match fs::OpenOptions::new()
-            .read(true)
-            .custom_flags(flags)
-            .open(path)
-        {
-            Ok(file) => OwnedFd::from(file),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                return Err(Error::NoStore { path: path.into() });
-            }
+    /// Opens the directory at `path`, or `dir`, which the caller has open.
+    pub(crate) fn open(
+        path: &Path,
+        dir: Option<&OwnedFd>,
+        allow_insecure: bool,
+    ) -> Result<Self, Error> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = match dir {
+            Some(dir) => openat(dir, ".", flags, Mode::empty()),
+            None => openat(CWD, path, flags, Mode::empty()),
+        };
+        let dir = match opened {
+            Ok(dir) => dir,
+            Err(Errno::NOENT) => return Err(Error::NoStore { path: path.into() }),
             Err(e) => return Err(Error::io("open store", path, e)),
         };
         let stat = fstat(&dir).map_err(|e| Error::io("stat", path, e))?;

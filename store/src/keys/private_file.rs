@@ -5,7 +5,7 @@ use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io::{self, ErrorKind, Read, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -140,20 +140,37 @@ pub(crate) fn parent(path: &Path) -> &Path {
     }
 }
 
-/// Makes a directory and those that lead to it, as far as they are not there: each for its owner
-/// alone, whatever the umask takes away.
+/// Makes a directory and those that lead to it, as far as they are missing: each for its owner
+/// alone, whatever the umask takes away. Returns those it has made, the outermost first; after an
+/// error none is left.
 ///
-/// All of them are on disk when this returns. That goes for one that is there already too: somebody
+/// All of them are on disk when this returns. That goes for one that exists already too: a process
 /// may have made it just now, and died before it was. Those above it were by then.
-pub(crate) fn create_dirs(path: &Path) -> io::Result<()> {
+pub(crate) fn create_dirs(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut made = Vec::new();
+    let created = create_each(path, &mut made);
+    if created.is_err() {
+        remove_dirs(&made);
+    }
+    created.map(|()| made)
+}
+
+fn create_each(path: &Path, made: &mut Vec<PathBuf>) -> io::Result<()> {
     let above = parent(path);
     if path.is_dir() {
         return sync_found(above);
     }
-    create_dirs(above)?;
+    create_each(above, made)?;
     match DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => fs::set_permissions(path, Permissions::from_mode(0o700))?,
-        // Somebody else was faster; or it is no directory.
+        Ok(()) => {
+            made.push(path.into());
+            match fs::set_permissions(path, Permissions::from_mode(0o700)) {
+                // A file system without modes. What needs them looks at them.
+                Err(e) if e.kind() == ErrorKind::PermissionDenied => {}
+                set => set?,
+            }
+        }
+        // Another process was faster; or it is no directory.
         Err(e) if e.kind() == ErrorKind::AlreadyExists && path.is_dir() => {}
         Err(e) if e.kind() == ErrorKind::AlreadyExists => {
             return Err(ErrorKind::NotADirectory.into());
@@ -161,6 +178,15 @@ pub(crate) fn create_dirs(path: &Path) -> io::Result<()> {
         Err(e) => return Err(e),
     }
     sync_dir(above)
+}
+
+/// Removes what [`create_dirs`] has made, unless there is something in it by now.
+pub(crate) fn remove_dirs(made: &[PathBuf]) {
+    for dir in made.iter().rev() {
+        if fs::remove_dir(dir).is_err() {
+            return;
+        }
+    }
 }
 
 /// Brings a directory's entries to disk, if it may be read: in another nobody can.

@@ -1,14 +1,17 @@
 //! Opening a store.
 
-use std::path::PathBuf;
+use std::{os::fd::OwnedFd, path::PathBuf, sync::Arc};
 
 use posixage_lock::{Status, Takeover, Wait};
 
 use crate::{
-    disk::config::check_work_factor,
+    disk::{
+        config::{StoreConfig, check_work_factor},
+        root::Root,
+    },
     error::Error,
     keys::{Identity, KeySource, Recipient},
-    store::Store,
+    store::{Store, keyring::Keyring},
 };
 
 /// How to open a [`Store`]; from [`Store::builder`].
@@ -29,8 +32,9 @@ use crate::{
 #[must_use = "nothing is opened before `open` is called"]
 pub struct StoreBuilder {
     pub(crate) path: PathBuf,
-    pub(crate) identities: Vec<KeySource<Identity>>,
-    pub(crate) recipients: Vec<KeySource<Recipient>>,
+    pub(crate) directory: Option<OwnedFd>,
+    pub(crate) keys: Keyring,
+    missing: Option<StoreConfig>,
     pub(crate) work_factor: Option<u8>,
     pub(crate) wait: Wait,
     pub(crate) on_wait: Option<Notice>,
@@ -50,8 +54,9 @@ impl StoreBuilder {
     pub(crate) fn new(path: PathBuf) -> Self {
         Self {
             path,
-            identities: Vec::new(),
-            recipients: Vec::new(),
+            directory: None,
+            keys: Keyring::default(),
+            missing: None,
             work_factor: None,
             wait: Wait::default(),
             on_wait: None,
@@ -60,20 +65,35 @@ impl StoreBuilder {
         }
     }
 
+    /// Takes this directory as the root instead of looking the path up, which then only says what
+    /// messages call the store. For a program that was handed the directory, or has changed its root.
+    pub fn directory(mut self, dir: impl Into<OwnedFd>) -> Self {
+        self.directory = Some(dir.into());
+        self
+    }
+
     /// Adds keys to decrypt with, tried after those added before: an [`Identity`], a
     /// [`Password`](crate::Password), or a [`KeySource`]. With none, secrets can be listed, written
-    /// and removed, not read.
+    /// and removed, not read. An open store takes more: [`Store::with_identity`].
     pub fn identity(mut self, source: impl Into<KeySource<Identity>>) -> Self {
-        self.identities.push(source.into());
+        self.keys.identities.push(Arc::new(source.into()));
         self
     }
 
     /// Adds keys to encrypt to, in place of those of the store: a [`Recipient`], a
     /// [`Password`](crate::Password), or a [`KeySource`]. With none, secrets are encrypted to the
     /// recipients in the store's [`StoreConfig`](crate::StoreConfig), or, where there is none, so that every
-    /// identity can decrypt.
+    /// identity can decrypt. An open store takes more: [`Store::with_recipient`].
     pub fn recipient(mut self, source: impl Into<KeySource<Recipient>>) -> Self {
-        self.recipients.push(source.into());
+        self.keys.recipients.push(Arc::new(source.into()));
+        self
+    }
+
+    /// Has [`open`](Self::open) make the store, as [`init`](Self::init) does, where there is none: no
+    /// directory, or one with neither a `.posixage.toml` nor a secret in it. Of several processes that
+    /// try at the same time one makes it, and all open it.
+    pub fn create_if_missing(mut self, config: StoreConfig) -> Self {
+        self.missing = Some(config);
         self
     }
 
@@ -111,19 +131,32 @@ impl StoreBuilder {
         self
     }
 
-    /// Opens the store. Touches no key and takes no lock.
+    /// Opens the store. Touches no key, and takes no lock unless it makes the store.
     ///
     /// # Errors
     /// [`Error::NoStore`] if there is no directory; [`Error::InsecurePermissions`] and
     /// [`Error::ForeignOwner`] of the root; [`Error::Config`] if its `.posixage.toml` cannot be
-    /// understood, or a work factor is not in 1..=22; [`Error::Io`].
-    pub fn open(self) -> Result<Store, Error> {
-        if let Some(work_factor) = self.work_factor {
-            check_work_factor(work_factor).map_err(|reason| Error::Config {
-                path: self.path.clone(),
-                reason,
-            })?;
+    /// understood, or a work factor is not in 1..=22; [`Error::Io`]. With
+    /// [`create_if_missing`](Self::create_if_missing) also those of [`init`](Self::init).
+    pub fn open(mut self) -> Result<Store, Error> {
+        self.check()?;
+        match self.missing.take() {
+            Some(config) => self.open_or_make(config),
+            None => Store::assemble(self.root()?, self),
         }
-        Store::from_builder(self)
+    }
+
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let Some(work_factor) = self.work_factor else {
+            return Ok(());
+        };
+        check_work_factor(work_factor).map_err(|reason| Error::Config {
+            path: self.path.clone(),
+            reason,
+        })
+    }
+
+    pub(super) fn root(&self) -> Result<Root, Error> {
+        Root::open(&self.path, self.directory.as_ref(), self.allow_insecure)
     }
 }

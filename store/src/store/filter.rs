@@ -83,9 +83,9 @@ pub(super) fn filter(
 
 /// How many are decrypted ahead: at first, as many as in the time of one; and at most.
 fn how_far(store: &Store) -> (usize, usize) {
-    match store.inner.keyring.has(KeyType::Password) {
+    match store.keyring.has(KeyType::Password) {
         true => {
-            let first = cores().min(scrypt::at_once(store.inner.work_factor));
+            let first = cores().min(scrypt::at_once(store.work_factor()));
             (first.min(MAX_SLOW_AHEAD), MAX_SLOW_AHEAD)
         }
         false => (cores().min(MAX_AHEAD), MAX_AHEAD),

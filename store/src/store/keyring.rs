@@ -1,6 +1,6 @@
 //! The keys of a store handle, in the order in which they are tried.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use age::DecryptError;
 use zeroize::Zeroizing;
@@ -21,21 +21,18 @@ pub(crate) enum Fetch {
     Never,
 }
 
-#[derive(Debug)]
+/// A clone shares the keys: what one has fetched the other has.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Keyring {
-    pub(crate) identities: Vec<KeySource<Identity>>,
+    /// What decrypts, in the order in which it is tried.
+    pub(crate) identities: Vec<Arc<KeySource<Identity>>>,
+    /// What the caller encrypts to instead of the store's own recipients.
+    pub(crate) recipients: Vec<Arc<KeySource<Recipient>>>,
     /// Held while a callback runs: two that ask a person would read each other's answers.
-    asking: Mutex<()>,
+    asking: Arc<Mutex<()>>,
 }
 
 impl Keyring {
-    pub(crate) fn new(identities: Vec<KeySource<Identity>>) -> Self {
-        Self {
-            identities,
-            asking: Mutex::new(()),
-        }
-    }
-
     /// Whether there is a key of this type.
     pub(crate) fn has(&self, key_type: KeyType) -> bool {
         let mut sources = self.identities.iter();
@@ -66,7 +63,8 @@ impl Keyring {
     ) -> Result<Zeroizing<Vec<u8>>, Error> {
         let mut attempts = Vec::new();
         let mut damaged = None;
-        let wanted = |source: &&KeySource<Identity>| only.is_none_or(|t| t == source.key_type());
+        let wanted =
+            |source: &&Arc<KeySource<Identity>>| only.is_none_or(|t| t == source.key_type());
         for source in self.identities.iter().filter(wanted) {
             tracing::debug!(%id, key = source.name(), "trying");
             let fails = |reason: &str| Attempt {
@@ -131,7 +129,7 @@ impl Keyring {
     }
 
     /// Whom to encrypt to so that each of these identities can decrypt.
-    pub(crate) fn recipients(&self) -> Result<Vec<Recipient>, Error> {
+    pub(crate) fn readers(&self) -> Result<Vec<Recipient>, Error> {
         let mut recipients = Vec::new();
         for source in &self.identities {
             recipients.extend(self.recipients_of(source)?);
@@ -141,7 +139,7 @@ impl Keyring {
 
     /// The first password, fetched if need be.
     pub(crate) fn password(&self) -> Result<Option<Recipient>, Error> {
-        let is_password = |s: &&KeySource<Identity>| s.key_type() == KeyType::Password;
+        let is_password = |s: &&Arc<KeySource<Identity>>| s.key_type() == KeyType::Password;
         match self.identities.iter().find(is_password) {
             Some(source) => Ok(self.recipients_of(source)?.into_iter().next()),
             None => Ok(None),

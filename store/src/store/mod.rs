@@ -23,7 +23,7 @@ pub use self::{
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use posixage_lock::{Guard, LockFile, Mode, Status, Wait};
@@ -37,7 +37,7 @@ use crate::{
     },
     error::Error,
     id::Id,
-    keys::{DEFAULT_WORK_FACTOR, KeySource, Recipient},
+    keys::{DEFAULT_WORK_FACTOR, Identity, KeySource, Recipient},
     metadata::Metadata,
     pattern::Pattern,
     secret::Secret,
@@ -51,18 +51,19 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(crate) inner: Arc<Inner>,
+    pub(crate) keyring: Arc<Keyring>,
     wait: Wait,
 }
 
-/// What the clones of a handle share.
+/// What the clones of a handle share, whatever their keys.
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) root: Root,
     lock: LockFile,
-    pub(crate) keyring: Keyring,
-    pub(crate) recipients: Vec<KeySource<Recipient>>,
-    pub(crate) config: Option<StoreConfig>,
-    pub(crate) work_factor: u8,
+    /// What the store said when it was opened, or was made to say.
+    config: OnceLock<StoreConfig>,
+    /// The caller's, before that of the config.
+    work_factor: Option<u8>,
 }
 
 impl Store {
@@ -72,9 +73,7 @@ impl Store {
         StoreBuilder::new(path.into())
     }
 
-    pub(crate) fn from_builder(builder: StoreBuilder) -> Result<Self, Error> {
-        let root = Root::open(&builder.path, builder.allow_insecure)?;
-        let config = StoreConfig::read(&root)?;
+    fn assemble(root: Root, builder: StoreBuilder) -> Result<Self, Error> {
         let dir = root
             .dir
             .try_clone()
@@ -83,37 +82,71 @@ impl Store {
         if let Some(notice) = builder.on_wait {
             lock = lock.on_wait(notice.0);
         }
-        tracing::debug!(store = %root.path.display(), config = config.is_some(), "opened");
-        let work_factor = builder
-            .work_factor
-            .or(config.as_ref().map(|c| c.work_factor));
         let inner = Inner {
             root,
             lock,
-            keyring: Keyring::new(builder.identities),
-            recipients: builder.recipients,
-            work_factor: work_factor.unwrap_or(DEFAULT_WORK_FACTOR),
-            config,
+            config: OnceLock::new(),
+            work_factor: builder.work_factor,
         };
-        Ok(Self {
+        let store = Self {
             inner: Arc::new(inner),
+            keyring: Arc::new(builder.keys),
             wait: builder.wait,
-        })
+        }
+        .read_config()?;
+        let path = store.path().display();
+        tracing::debug!(store = %path, config = store.config().is_some(), "opened");
+        Ok(store)
     }
 
-    /// Makes a store at `path`: the directory (0700) if it is not there, its parents if need be, and
-    /// `.posixage.toml` in it, which says who its secrets are encrypted to.
-    ///
-    /// A directory that is there must be ours alone. One that holds secrets already, such as a store
-    /// by the reference, keeps them. Of two processes that make the same store one succeeds; when
-    /// this returns `Ok`, the store survives a power cut.
+    fn read_config(self) -> Result<Self, Error> {
+        if let Some(config) = StoreConfig::read(&self.inner.root)? {
+            self.inner.config.get_or_init(|| config);
+        }
+        Ok(self)
+    }
+
+    /// Makes a store at `path` with the defaults of a [`builder`](Self::builder), and opens it: see
+    /// [`StoreBuilder::init`].
     ///
     /// # Errors
-    /// [`Error::StoreExists`] if there is a `.posixage.toml`; [`Error::Config`] for a work factor out
-    /// of range; [`Error::InsecurePermissions`], [`Error::ForeignOwner`], and those of the lock and of
-    /// writing.
-    pub fn init(path: impl AsRef<Path>, config: &StoreConfig) -> Result<(), Error> {
-        init::init(path.as_ref(), config)
+    /// Those of [`StoreBuilder::init`].
+    pub fn init(path: impl AsRef<Path>, config: &StoreConfig) -> Result<Self, Error> {
+        Self::builder(path.as_ref()).init(config)
+    }
+
+    /// The same store with more keys to decrypt with, tried after those that it has. Opens nothing:
+    /// both handles share the root, and the keys that they have in common are fetched once.
+    ///
+    /// ```no_run
+    /// # use posixage::{Error, KeyFile, Store};
+    /// # fn f(store: &Store) -> Result<(), Error> {
+    /// // Known only now that the store was looked into.
+    /// let store = store.with_identity(KeyFile::new("/etc/tool/identity.txt").identities()?);
+    /// let token = store.get(&"session/token".parse().unwrap())?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn with_identity(&self, source: impl Into<KeySource<Identity>>) -> Self {
+        let mut keyring = Keyring::clone(&self.keyring);
+        keyring.identities.push(Arc::new(source.into()));
+        self.with_keyring(keyring)
+    }
+
+    /// The same store with more keys to encrypt to; the first takes the place of the store's own
+    /// recipients, as [`StoreBuilder::recipient`] does.
+    #[must_use]
+    pub fn with_recipient(&self, source: impl Into<KeySource<Recipient>>) -> Self {
+        let mut keyring = Keyring::clone(&self.keyring);
+        keyring.recipients.push(Arc::new(source.into()));
+        self.with_keyring(keyring)
+    }
+
+    fn with_keyring(&self, keyring: Keyring) -> Self {
+        Self {
+            keyring: Arc::new(keyring),
+            ..self.clone()
+        }
     }
 
     /// The same store with another wait for its lock, for one call or more:
@@ -143,7 +176,14 @@ impl Store {
     /// for a store by the reference.
     #[must_use]
     pub fn config(&self) -> Option<&StoreConfig> {
-        self.inner.config.as_ref()
+        self.inner.config.get()
+    }
+
+    /// The scrypt work factor of what is encrypted with a password.
+    fn work_factor(&self) -> u8 {
+        let stores = self.config().map(|config| config.work_factor);
+        let chosen = self.inner.work_factor.or(stores);
+        chosen.unwrap_or(DEFAULT_WORK_FACTOR)
     }
 
     /// Writes a secret, in place of one that is there or not.

@@ -16,7 +16,7 @@ use crate::{
     parallel::{cores, in_order},
     pattern::Pattern,
     secret::Secret,
-    store::{Inner, Store, keyring::Fetch},
+    store::{Store, keyring::Fetch},
 };
 
 /// How many entries a listing reads under one lock: this many at first, and twice as many each time
@@ -49,8 +49,8 @@ pub(super) fn get(store: &Store, id: &Id) -> Result<Secret, Error> {
 
 /// Reads what the keys of the handle may decrypt.
 pub(super) fn copy_of(store: &Store, shared: &Shared, id: &Id) -> Result<Sealed, Error> {
-    let Inner { root, keyring, .. } = &*store.inner;
-    Sealed::read_for(root, shared, id, |key_type| keyring.has(key_type))
+    let root = &store.inner.root;
+    Sealed::read_for(root, shared, id, |key_type| store.keyring.has(key_type))
 }
 
 /// Decrypts it. The caller does not hold the lock.
@@ -59,8 +59,8 @@ pub(super) fn open_copy(
     id: &Id,
     sealed: &Sealed,
 ) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let Inner { root, keyring, .. } = &*store.inner;
-    let value = keyring.open(root, id, sealed, None, Fetch::Allowed)?;
+    let root = &store.inner.root;
+    let value = store.keyring.open(root, id, sealed, None, Fetch::Allowed)?;
     tracing::debug!(%id, "decrypted");
     Ok(value)
 }

@@ -324,7 +324,7 @@ impl Check<'_> {
         let path = self.store.inner.root.path_of(id.directory_name());
         let mut first = None;
         for (key_type, _) in sealed.ciphertexts.iter().filter(|(_, file)| file.is_ok()) {
-            let keyring = &self.store.inner.keyring;
+            let keyring = &self.store.keyring;
             let copy = path.join(key_type.file_name());
             match keyring.open(
                 &self.store.inner.root,
@@ -358,7 +358,7 @@ impl Check<'_> {
         let Some(config) = self.store.config() else {
             return false;
         };
-        let sources = self.store.inner.keyring.identities.iter();
+        let sources = self.store.keyring.identities.iter();
         sources
             .filter(|source| source.key_type() == key_type)
             .filter_map(|source| source.known_recipients())

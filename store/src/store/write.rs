@@ -53,7 +53,7 @@ where
 {
     let root = &store.inner.root;
     root.check_writable()?;
-    let open = |sealed: &Sealed, fetch| store.inner.keyring.open(root, id, sealed, None, fetch);
+    let open = |sealed: &Sealed, fetch| store.keyring.open(root, id, sealed, None, fetch);
     // Keys are fetched now: nothing asks for a password under the lock.
     let recipients = recipients(store, id)?;
     let before = match read::sealed(store, id) {
@@ -132,12 +132,11 @@ pub(super) fn stage<'s>(
         id: id.clone(),
         len,
     })?;
-    let files = cipher::encrypt(value, recipients, store.inner.work_factor).map_err(|e| {
-        Error::Encrypt {
+    let files =
+        cipher::encrypt(value, recipients, store.work_factor()).map_err(|e| Error::Encrypt {
             id: id.clone(),
             reason: e.to_string(),
-        }
-    })?;
+        })?;
     let mut stage = Stage::new(&store.inner.root)?;
     stage.write(METADATA, &metadata)?;
     for (key_type, file) in files {
@@ -168,14 +167,14 @@ fn publish(
 /// The recipients: those the caller named, else those of the store, else those of its identities.
 pub(super) fn recipients(store: &Store, id: &Id) -> Result<Vec<Recipient>, Error> {
     let mut all = Vec::new();
-    if !store.inner.recipients.is_empty() {
-        for source in &store.inner.recipients {
-            all.extend(store.inner.keyring.load(source)?.iter().cloned());
+    if !store.keyring.recipients.is_empty() {
+        for source in &store.keyring.recipients {
+            all.extend(store.keyring.load(source)?.iter().cloned());
         }
-    } else if let Some(config) = &store.inner.config {
+    } else if let Some(config) = store.config() {
         all.clone_from(&config.recipients);
         if config.password {
-            let password = store.inner.keyring.password()?.ok_or_else(|| {
+            let password = store.keyring.password()?.ok_or_else(|| {
                 KeyError::Unavailable(
                     "the store is encrypted with a password too, and none was given".into(),
                 )
@@ -183,7 +182,7 @@ pub(super) fn recipients(store: &Store, id: &Id) -> Result<Vec<Recipient>, Error
             all.push(password);
         }
     } else {
-        all = store.inner.keyring.recipients()?;
+        all = store.keyring.readers()?;
     }
     let mut distinct: Vec<Recipient> = Vec::with_capacity(all.len());
     for recipient in all {

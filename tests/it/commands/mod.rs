@@ -7,6 +7,7 @@ mod init;
 mod list;
 mod lock;
 mod newcomer;
+mod opens_once;
 mod paths;
 mod processes;
 mod prompt;

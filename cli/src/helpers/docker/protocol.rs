@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, ffi::OsString, process::ExitCode};
 
-use posixage::{Error, Store};
+use posixage::Error;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
         input,
         output::{print, printable, say, to_json},
     },
-    session,
+    session::Session,
     settings::Settings,
 };
 
@@ -113,7 +113,7 @@ fn store() -> Result<(), Refusal> {
         return Err(NO_USERNAME.into());
     }
     let settings = Settings::from_environment()?;
-    let store = session::open_to_write(&settings)?;
+    let store = Session::open_or_make(&settings)?.writer()?;
     Ok(store.set(&credential.id(), &credential.seal())?)
 }
 
@@ -121,11 +121,13 @@ fn get() -> Result<(), Refusal> {
     let server_url = server_url()?;
     let id = id_of(&server_url);
     let settings = Settings::from_environment()?;
-    let store = match open(&settings, session::open_to_read) {
-        Ok(Some(store)) => store,
-        Ok(None) => return Err(NOT_FOUND.into()),
+    let Some(session) = Session::find(&settings)? else {
+        return Err(NOT_FOUND.into());
+    };
+    let store = match session.reader() {
+        Ok(store) => store,
         // A key that cannot be used is no reason to keep a client from what needs no credential.
-        Err(failure) => match session::open_keyless(&settings)?.metadata(&id) {
+        Err(failure) => match session.keyless().metadata(&id) {
             Err(Error::NotFound { .. }) => return Err(NOT_FOUND.into()),
             _ => return Err(failure.into()),
         },
@@ -141,10 +143,10 @@ fn get() -> Result<(), Refusal> {
 fn erase() -> Result<(), Refusal> {
     let server_url = server_url()?;
     let settings = Settings::from_environment()?;
-    let Some(store) = open(&settings, session::open_keyless)? else {
+    let Some(session) = Session::find(&settings)? else {
         return Ok(());
     };
-    match store.remove(&id_of(&server_url)) {
+    match session.keyless().remove(&id_of(&server_url)) {
         Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
         Err(error) => Err(error.into()),
     }
@@ -153,8 +155,8 @@ fn erase() -> Result<(), Refusal> {
 fn list() -> Result<(), Refusal> {
     let settings = Settings::from_environment()?;
     let mut usernames = BTreeMap::new();
-    if let Some(store) = open(&settings, session::open_keyless)? {
-        for entry in store.list(&credential::credentials())? {
+    if let Some(session) = Session::find(&settings)? {
+        for entry in session.keyless().list(&credential::credentials())? {
             match entry.metadata {
                 Ok(metadata) => {
                     // Only what `get` finds: a client gives them all up if one cannot be had.
@@ -170,20 +172,6 @@ fn list() -> Result<(), Refusal> {
         }
     }
     print_line(&usernames)
-}
-
-/// Opens the store; `None` where nobody has named one and none was made yet: nobody has logged in.
-fn open(
-    settings: &Settings,
-    open: impl Fn(&Settings) -> Result<Store, Failure>,
-) -> Result<Option<Store>, Failure> {
-    match open(settings) {
-        Ok(store) => Ok(Some(store)),
-        Err(failure) => match session::is_there(settings)? {
-            true => Err(failure),
-            false => Ok(None),
-        },
-    }
 }
 
 /// The URL on standard input.

@@ -8,7 +8,7 @@ use crate::{
         description::{Attribute, Description},
         entry::{self, Entry},
     },
-    session,
+    session::Session,
     settings::Settings,
 };
 
@@ -17,17 +17,17 @@ const COMPARED: [Attribute; 2] = [Attribute::Password, Attribute::Credential];
 
 /// Removes every credential that Git may mean.
 pub(super) fn run(settings: &Settings, request: &Description) -> Result<(), Failure> {
-    if !session::is_there(settings)? {
+    let Some(session) = Session::find(settings)? else {
         return Ok(());
-    }
-    let (entries, mut failures) = entry::find(&session::open_keyless(settings)?, request)?;
+    };
+    let (entries, mut failures) = entry::find(session.keyless(), request)?;
     if entries.is_empty() {
         return failure::all(failures);
     }
     let compares = COMPARED.iter().any(|attribute| request.has(*attribute));
     let store = match compares {
-        true => session::open_to_compare(settings)?,
-        false => session::open_keyless(settings)?,
+        true => session.comparer()?,
+        false => session.keyless().clone(),
     };
     for entry in entries {
         let erased = match compares {

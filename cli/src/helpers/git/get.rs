@@ -9,21 +9,21 @@ use crate::{
         entry,
     },
     io::output::print,
-    session,
+    session::Session,
     settings::Settings,
 };
 
 /// Prints the best credential for the place that Git names; nothing if there is none.
 pub(super) fn run(settings: &Settings, request: &Description) -> Result<(), Failure> {
-    if !session::is_there(settings)? {
+    let Some(session) = Session::find(settings)? else {
         return Ok(());
-    }
+    };
     // A key that cannot be used is no trouble where none is needed.
-    let (mut entries, unreadable) = entry::find(&session::open_keyless(settings)?, request)?;
+    let (mut entries, unreadable) = entry::find(session.keyless(), request)?;
     if entries.is_empty() {
         return failure::all(unreadable);
     }
-    let store = session::open_to_read(settings)?;
+    let store = session.reader()?;
     let now = entry::now();
     entries.sort_by_cached_key(|entry| entry.rank(now));
     for entry in entries {

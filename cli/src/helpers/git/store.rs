@@ -8,7 +8,7 @@ use crate::{
         description::{Attribute, Description},
         entry,
     },
-    session,
+    session::Session,
     settings::Settings,
 };
 
@@ -25,7 +25,8 @@ pub(super) fn run(settings: &Settings, credential: &Description) -> Result<(), F
         ));
     }
     let id = entry::id(credential);
-    let store = session::open_to_update(settings)?;
+    let session = Session::open_or_make(settings)?;
+    let store = session.updater()?;
     // So goes nearly every call: others may do the same meanwhile, and a store that is mounted
     // read-only will do.
     match store.get(&id) {
@@ -44,7 +45,7 @@ pub(super) fn run(settings: &Settings, credential: &Description) -> Result<(), F
         // There is no comparing with what cannot be read. The new one has just opened a door.
         Err(Error::NoKeyFits { .. } | Error::Damaged { .. } | Error::Key(_)) => {
             let secret = entry::secret(credential, entry::now());
-            Ok(session::open_to_write(settings)?.set(&id, &secret)?)
+            Ok(session.writer()?.set(&id, &secret)?)
         }
         updated => Ok(updated?),
     }
