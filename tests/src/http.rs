@@ -1,7 +1,7 @@
 //! A web server on the loopback interface, for clients that speak HTTP.
 
 use std::{
-    io,
+    io::{self, Read},
     net::Ipv4Addr,
     sync::Arc,
     thread::{self, JoinHandle},
@@ -43,7 +43,16 @@ impl Request {
 
     fn read(from: &mut tiny_http::Request) -> io::Result<Self> {
         let mut body = Vec::new();
-        from.as_reader().read_to_end(&mut body)?;
+        let is_chunked = |header: &Header| header.field.equiv("Transfer-Encoding");
+        // No further than announced: to a request that offers an upgrade, as cargo's do, the rest of
+        // the connection belongs too, and it does not end.
+        match from.body_length() {
+            Some(len) => drop(from.as_reader().take(len as u64).read_to_end(&mut body)?),
+            None if from.headers().iter().any(is_chunked) => {
+                drop(from.as_reader().read_to_end(&mut body)?);
+            }
+            None => {}
+        }
         let (path, query) = from.url().split_once('?').unwrap_or((from.url(), ""));
         let header = |header: &Header| (header.field.to_string(), header.value.to_string());
         Ok(Self {
