@@ -46,13 +46,12 @@ impl Request {
         let is_chunked = |header: &Header| header.field.equiv("Transfer-Encoding");
         // No further than announced: to a request that offers an upgrade, as cargo's do, the rest of
         // the connection belongs too, and it does not end.
-        match from.body_length() {
-            Some(len) => drop(from.as_reader().take(len as u64).read_to_end(&mut body)?),
-            None if from.headers().iter().any(is_chunked) => {
-                drop(from.as_reader().read_to_end(&mut body)?);
-            }
-            None => {}
-        }
+        let announced = match from.body_length() {
+            Some(len) => len as u64,
+            None if from.headers().iter().any(is_chunked) => u64::MAX,
+            None => 0,
+        };
+        from.as_reader().take(announced).read_to_end(&mut body)?;
         let (path, query) = from.url().split_once('?').unwrap_or((from.url(), ""));
         let header = |header: &Header| (header.field.to_string(), header.value.to_string());
         Ok(Self {
