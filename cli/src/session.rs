@@ -165,7 +165,7 @@ impl<'s> Session<'s> {
             }
         }
         // The first secret: nothing to compare with but the password itself.
-        if password::ask("the same again: ")? != password {
+        if password::ask("repeat: ")? != password {
             return Err(Failure::new("the two answers differ"));
         }
         Ok(password.into())

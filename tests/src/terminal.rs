@@ -90,14 +90,21 @@ impl Terminal {
     #[track_caller]
     pub fn wait_for_hidden(&mut self, text: &str) {
         self.wait_for(text);
+        self.wait_for_echo(false);
+    }
+
+    /// Waits until the echo is on, or off.
+    #[track_caller]
+    pub fn wait_for_echo(&mut self, on: bool) {
         let deadline = Instant::now() + LIMIT;
-        while self.echoes() {
+        while self.echoes() != on {
             assert!(
                 Instant::now() < deadline,
-                "the echo stays on: {}",
+                "the echo stays on ({}): {}",
+                !on,
                 self.screen.so_far()
             );
-            // Nobody tells that a terminal's modes have changed: it has to be asked again.
+            // A change of a terminal's modes is not announced: look again.
             thread::park_timeout(Duration::from_millis(1));
         }
     }

@@ -20,6 +20,7 @@ use clap::Parser;
 use crate::{
     args::{Cli, Command},
     failure::Failure,
+    io::turn,
     settings::Settings,
     usage,
 };
@@ -32,6 +33,9 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
     };
     if let Command::Completions(args) = command {
         return completions::run(&args).map(|()| ExitCode::SUCCESS);
+    }
+    if global.quiet {
+        turn::be_quiet();
     }
     if global.verbose {
         let level = tracing::Level::TRACE;

@@ -5,4 +5,5 @@ pub(crate) mod input;
 pub(crate) mod output;
 pub(crate) mod password;
 pub(crate) mod terminal;
+pub(crate) mod turn;
 pub(crate) mod value;

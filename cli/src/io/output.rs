@@ -117,8 +117,8 @@ pub(crate) fn printable(text: &str) -> String {
     shown
 }
 
-/// Writes a line to standard error. Where that is closed or full, what happened shows in the exit
-/// code all the same.
+/// Writes a line to standard error, at once, so that it is not mixed with another process's. Where that
+/// is closed or full, what happened shows in the exit code all the same.
 pub(crate) fn say(line: impl std::fmt::Display) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }

@@ -7,24 +7,30 @@ use std::{
         Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    thread,
+    time::Duration,
 };
 
-use rustix::termios::{
-    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr},
 };
 use signal_hook::{consts::SIGCONT, iterator::Signals, low_level::emulate_default_handler};
 use zeroize::Zeroizing;
 
 use crate::{
     failure::{Failure, reason},
+    io::turn::{Turn, wait_for_git},
     process,
 };
 
 /// The longest answer in bytes (64 KiB).
 const MAX_LEN: usize = 64 << 10;
 
-/// In the place of a key: there is none (`_POSIX_VDISABLE`).
+/// Instead of a key: there is none (`_POSIX_VDISABLE`).
 const NO_KEY: u8 = 0;
+
+const CTRL_Z: u8 = 0x1a;
 
 static NEVER_ASK: AtomicBool = AtomicBool::new(false);
 
@@ -41,47 +47,50 @@ pub(crate) fn open() -> Option<File> {
     File::options().read(true).write(true).open("/dev/tty").ok()
 }
 
-/// Asks for a line without showing it.
+/// Asks for a line without showing it. Waits for its turn.
 pub(crate) fn ask_hidden(prompt: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let tty = open().ok_or_else(|| Failure::new("no terminal to ask on"))?;
-    let fails = |e: io::Error| Failure::new(format!("cannot ask on the terminal: {}", reason(&e)));
-    let hidden = Hidden::begin(&tty).map_err(fails)?;
-    (&tty).write_all(prompt.as_bytes()).map_err(fails)?;
-    let answer = read_line(&tty);
-    drop(hidden);
-    (&tty).write_all(b"\n").map_err(fails)?;
-    answer
+    let _turn = Turn::wait(&tty);
+    ask(&tty, prompt)
 }
 
 /// Asks twice, until both answers are the same, three times at most.
 pub(crate) fn ask_new(prompt: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let tty = open().ok_or_else(|| Failure::new("no terminal to ask on"))?;
+    let _turn = Turn::wait(&tty);
     for _ in 0..3 {
-        let first = ask_hidden(prompt)?;
-        let second = ask_hidden("the same again: ")?;
+        let first = ask(&tty, prompt)?;
+        let second = ask(&tty, "repeat: ")?;
         if first == second {
             return Ok(first);
         }
-        if let Some(mut tty) = open() {
-            let _ = tty.write_all(b"not the same\n");
-        }
+        let _ = (&tty).write_all(b"the answers differ\n");
     }
     Err(Failure::new("the two answers differ"))
 }
 
+fn ask(tty: &File, prompt: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let fails = |e: io::Error| Failure::new(format!("cannot ask on the terminal: {}", reason(&e)));
+    let hidden = Hidden::begin(tty).map_err(fails)?;
+    (&*tty).write_all(prompt.as_bytes()).map_err(fails)?;
+    let answer = read_line(tty);
+    drop(hidden);
+    (&*tty).write_all(b"\n").map_err(fails)?;
+    answer
+}
+
 /// Reads byte by byte, so that what follows the line is left for the next question.
-fn read_line(mut tty: &File) -> Result<Zeroizing<Vec<u8>>, Failure> {
+fn read_line(tty: &File) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut line = Zeroizing::new(Vec::with_capacity(MAX_LEN));
     let mut byte = Zeroizing::new([0]);
     loop {
-        match tty.read(&mut *byte) {
+        match read(tty, &mut byte) {
             Ok(0) => return Err(Failure::new("the terminal was closed")),
             Ok(_) => {}
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
             Err(e) => {
-                return Err(Failure::new(format!(
-                    "cannot read the terminal: {}",
-                    reason(&e)
-                )));
+                let reason = reason(&e);
+                return Err(Failure::new(format!("cannot read the terminal: {reason}")));
             }
         }
         match byte[0] {
@@ -102,8 +111,7 @@ fn read_line(mut tty: &File) -> Result<Zeroizing<Vec<u8>>, Failure> {
                         .hint("Ctrl-C ends it"),
                 );
             }
-            // Arrow keys and their like. To pass over what somebody pasted would change a secret
-            // unseen.
+            // Arrow keys and their like. To pass over what was pasted would change a secret unseen.
             _ => {
                 return Err(Failure::new("a control character was typed")
                     .hint("such a value can come from standard input"));
@@ -112,70 +120,122 @@ fn read_line(mut tty: &File) -> Result<Zeroizing<Vec<u8>>, Failure> {
     }
 }
 
+/// Reads what was typed. While nothing is, hides it again should another program, such as an ssh or
+/// git that asked before, have put its own modes back.
+fn read(mut tty: &File, byte: &mut [u8; 1]) -> io::Result<usize> {
+    const LOOK: Timespec = Timespec {
+        tv_sec: 0,
+        tv_nsec: 100_000_000,
+    };
+    while poll(&mut [PollFd::new(tty, PollFlags::IN)], Some(&LOOK))? == 0 {
+        let mut prompt = current_prompt();
+        let modes = tcgetattr(tty)?;
+        if let Some(prompt) = prompt.as_mut().filter(|_| is_echoing(&modes)) {
+            tcsetattr(tty, OptionalActions::Now, &prompt.hidden)?;
+            prompt.before = modes;
+        }
+    }
+    tty.read(byte)
+}
+
+fn is_echoing(modes: &Termios) -> bool {
+    modes.local_modes.contains(LocalModes::ECHO)
+}
+
+/// A prompt that waits for an answer.
+struct Prompt {
+    /// The modes from before it, which are put back.
+    before: Termios,
+    hidden: Termios,
+}
+
+/// The prompt of this process, if there is one.
+fn current_prompt() -> MutexGuard<'static, Option<Prompt>> {
+    static PROMPT: Mutex<Option<Prompt>> = Mutex::new(None);
+    PROMPT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A terminal that does not show what is typed, and hands it over at once: in lines it would cut
 /// them at 4 KiB.
 struct Hidden<'a> {
     tty: &'a File,
-    before: Termios,
 }
 
 impl<'a> Hidden<'a> {
     fn begin(tty: &'a File) -> io::Result<Self> {
         restore_on_signal(tty)?;
-        let before = tcgetattr(tty)?;
+        let mut prompt = current_prompt();
+        let before = shown(tcgetattr(tty)?);
         let mut hidden = before.clone();
-        hidden.local_modes -= LocalModes::ECHO | LocalModes::ICANON | LocalModes::IEXTEN;
+        hidden.local_modes -= HIDES;
         hidden.special_codes[SpecialCodeIndex::VMIN] = 1;
         hidden.special_codes[SpecialCodeIndex::VTIME] = 0;
         // No Ctrl-Z: the shell would put its own modes back, and `fg` would show what is typed.
         hidden.special_codes[SpecialCodeIndex::VSUSP] = NO_KEY;
-        let mut modes = hidden_modes();
         tcsetattr(tty, OptionalActions::Now, &hidden)?;
-        *modes = Some(hidden);
-        Ok(Self { tty, before })
+        *prompt = Some(Prompt { before, hidden });
+        Ok(Self { tty })
     }
+}
+
+/// What a hidden prompt turns off.
+const HIDES: LocalModes = LocalModes::ECHO
+    .union(LocalModes::ICANON)
+    .union(LocalModes::IEXTEN);
+
+/// The modes as they were before a hidden prompt, should these be a prompt's: of a process that was
+/// killed, since the others wait for their turn.
+fn shown(mut modes: Termios) -> Termios {
+    if !modes.local_modes.intersects(HIDES)
+        && modes.special_codes[SpecialCodeIndex::VSUSP] == NO_KEY
+    {
+        modes.local_modes |= HIDES;
+        modes.special_codes[SpecialCodeIndex::VSUSP] = CTRL_Z;
+    }
+    modes
 }
 
 impl Drop for Hidden<'_> {
     fn drop(&mut self) {
-        let mut modes = hidden_modes();
-        *modes = None;
-        let _ = tcsetattr(self.tty, OptionalActions::Now, &self.before);
+        // It has saved the hidden modes, and puts them back when it ends.
+        wait_for_git(None);
+        if let Some(prompt) = current_prompt().take() {
+            let _ = tcsetattr(self.tty, OptionalActions::Now, &prompt.before);
+        }
     }
 }
 
-/// The modes of a prompt while it waits for an answer.
-fn hidden_modes() -> MutexGuard<'static, Option<Termios>> {
-    static MODES: Mutex<Option<Termios>> = Mutex::new(None);
-    MODES.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// From now on puts the terminal back as it is before a signal ends the process, which would leave
+/// From now on puts the terminal back as it was before a signal ends the process, which would leave
 /// it without echo otherwise; and hides again what a shell has shown while the process was stopped.
 fn restore_on_signal(tty: &File) -> io::Result<()> {
     static INSTALLED: OnceLock<()> = OnceLock::new();
     if INSTALLED.get().is_some() {
         return Ok(());
     }
-    let before = tcgetattr(tty)?;
     let tty = tty.try_clone()?;
     let mut signals = Signals::new(process::ending_signals())?;
     signals.add_signal(SIGCONT)?;
     // An error, and no prompt, where no thread can be had: the terminal would stay without echo.
-    std::thread::Builder::new().spawn(move || {
+    let handle = move || {
         for signal in signals.forever() {
+            let prompt = current_prompt();
             if signal == SIGCONT {
-                if let Some(hidden) = &*hidden_modes() {
-                    let _ = tcsetattr(&tty, OptionalActions::Now, hidden);
+                if let Some(prompt) = &*prompt {
+                    let _ = tcsetattr(&tty, OptionalActions::Now, &prompt.hidden);
                 }
                 continue;
             }
-            // What was typed and not read yet is not for the shell to show.
-            let _ = tcsetattr(&tty, OptionalActions::Flush, &before);
-            let _ = (&tty).write_all(b"\n");
+            if let Some(prompt) = &*prompt {
+                // It ends by the same Ctrl-C, and puts back the hidden modes that it has saved.
+                wait_for_git(Some(Duration::from_secs(1)));
+                // What was typed and not read yet is not for the shell to show.
+                let _ = tcsetattr(&tty, OptionalActions::Flush, &prompt.before);
+                let _ = (&tty).write_all(b"\n");
+            }
             let _ = emulate_default_handler(signal);
         }
-    })?;
+    };
+    thread::Builder::new().spawn(handle)?;
     let _ = INSTALLED.set(());
     Ok(())
 }

@@ -11,6 +11,7 @@ mod opens_once;
 mod paths;
 mod processes;
 mod prompt;
+mod prompts_at_once;
 mod read_only;
 mod rm;
 mod run;

@@ -18,7 +18,7 @@ fn a_value_is_typed_twice_and_never_shown() {
     let sandbox = Sandbox::new().initialised();
     let mut terminal = Terminal::start(sandbox.posixage(["set", "x"]));
     terminal.answers("value of x", "correct horse");
-    terminal.answers("again", "correct horse");
+    terminal.answers("repeat", "correct horse");
     let end = terminal.wait().exits(0);
     assert!(!end.screen.contains("horse"), "{end:?}");
     assert_eq!(sandbox.get("x"), b"correct horse");
@@ -43,7 +43,7 @@ fn a_human_at_a_prompt_holds_no_lock() {
 
     // The same between the first answer and the second.
     terminal.types("typed");
-    terminal.wait_for_hidden("again");
+    terminal.wait_for_hidden("repeat");
     at_once(&["rm", "neighbour"]);
     assert_eq!(at_once(&["get", "x"]).out(), "meanwhile");
     terminal.types("typed");
@@ -58,7 +58,7 @@ fn a_secret_that_appears_while_a_value_is_typed_is_not_replaced() {
     terminal.wait_for_hidden("value of x");
     sandbox.set("x", "meanwhile");
     terminal.types("typed");
-    terminal.answers("again", "typed");
+    terminal.answers("repeat", "typed");
     terminal.wait().exits(4);
     assert_eq!(sandbox.get("x"), b"meanwhile");
     shape::assert_store(&sandbox.store(), ["x"]);
@@ -109,11 +109,11 @@ fn answers_that_differ_are_asked_for_again() {
     let sandbox = Sandbox::new().initialised();
     let mut terminal = Terminal::start(sandbox.posixage(["set", "x"]));
     terminal.answers("value of x", "one");
-    terminal.answers("again", "another");
+    terminal.answers("repeat", "another");
     terminal.answers("value of x", "third");
-    terminal.answers("again", "third");
+    terminal.answers("repeat", "third");
     let end = terminal.wait().exits(0);
-    assert!(end.screen.contains("not the same"), "{end:?}");
+    assert!(end.screen.contains("the answers differ"), "{end:?}");
     assert_eq!(sandbox.get("x"), b"third");
 }
 
@@ -124,7 +124,7 @@ fn answers_that_differ_time_and_again_write_nothing() {
     let mut terminal = Terminal::start(sandbox.posixage(["set", "x"]));
     for n in 0..3 {
         terminal.answers("value of x", &format!("canary {n}"));
-        terminal.answers("again", &format!("canary {n} and more"));
+        terminal.answers("repeat", &format!("canary {n} and more"));
     }
     let end = terminal.wait().exits(1);
     assert!(
@@ -171,7 +171,11 @@ fn an_interrupted_prompt_gives_the_terminal_back_and_writes_nothing() {
             if answered == 1 {
                 terminal.answers("value of x", "canary");
             }
-            terminal.wait_for_hidden(if answered == 1 { "again" } else { "value of x" });
+            terminal.wait_for_hidden(if answered == 1 {
+                "repeat"
+            } else {
+                "value of x"
+            });
             if what == "Ctrl-C" {
                 // Only keys come in order: a signal may overtake what was typed before it, and then
                 // the terminal, which is as it was, shows it.
@@ -208,7 +212,7 @@ fn the_terminal_is_after_a_prompt_what_it_was_before() {
             terminal.interrupts();
         } else {
             terminal.types("value");
-            terminal.answers("again", "value");
+            terminal.answers("repeat", "value");
         }
         terminal.wait_for("ended");
         assert_eq!(modes(&terminal), before, "interrupted: {interrupted}");
@@ -235,7 +239,7 @@ fn an_empty_answer_twice_is_an_empty_value() {
     let sandbox = Sandbox::new().initialised();
     let mut terminal = Terminal::start(sandbox.posixage(["set", "x"]));
     terminal.answers("value of x", "");
-    terminal.answers("again", "");
+    terminal.answers("repeat", "");
     terminal.wait().exits(0);
     assert_eq!(sandbox.get("x"), b"");
 }
@@ -258,7 +262,7 @@ fn letters_of_any_script_can_be_typed_and_taken_back() {
     let mut terminal = Terminal::start(sandbox.posixage(["set", "x"]));
     terminal.wait_for_hidden("value of x");
     terminal.presses("Zoë ☕ 日本x\x7f語\n".as_bytes());
-    terminal.wait_for_hidden("again");
+    terminal.wait_for_hidden("repeat");
     terminal.presses("oops\x15Zoë ☕ 日本語\n".as_bytes());
     terminal.wait().exits(0);
     assert_eq!(sandbox.get("x"), "Zoë ☕ 日本語".as_bytes());
@@ -272,7 +276,7 @@ fn the_prompt_is_on_the_terminal_even_if_output_goes_elsewhere() {
         .in_shell(r#"exec "$@" >"$HOME/out" 2>"$HOME/err""#);
     let mut terminal = Terminal::start(set);
     terminal.answers("value of x", "value");
-    terminal.answers("again", "value");
+    terminal.answers("repeat", "value");
     terminal.wait().exits(0);
     for file in ["out", "err"] {
         assert_eq!(fs::read(sandbox.home().join(file)).unwrap(), b"");
@@ -302,7 +306,7 @@ fn a_password_is_asked_for_on_the_terminal_while_the_value_is_piped() {
         .in_shell(r#"echo piped | "$@""#);
     let mut terminal = Terminal::start(set);
     terminal.answers("password", "the password");
-    terminal.answers("again", "the password");
+    terminal.answers("repeat", "the password");
     terminal.wait().exits(0);
     let get = sandbox
         .posixage(["get", "x"])
@@ -353,7 +357,7 @@ fn a_value_is_printed_with_a_newline_on_a_terminal_only() {
 fn a_tab_in_a_pasted_value_is_kept_or_refused_but_not_dropped() {
     let sandbox = Sandbox::new().initialised();
     let mut terminal = Terminal::start(sandbox.posixage(["set", "x"]));
-    for prompt in ["value of x", "again"] {
+    for prompt in ["value of x", "repeat"] {
         terminal.wait_for_hidden(prompt);
         terminal.presses(b"left\tright\n");
     }
@@ -404,7 +408,7 @@ fn a_hidden_prompt_that_was_stopped_from_outside_is_hidden_when_it_goes_on() {
     terminal.wait_for("a comment");
     terminal.wait_for_hidden("'");
     terminal.types("canary");
-    terminal.answers("again", "canary");
+    terminal.answers("repeat", "canary");
     terminal.wait_for("ready> ");
     terminal.types("exit");
     let end = terminal.wait();

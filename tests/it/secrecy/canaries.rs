@@ -128,9 +128,9 @@ fn a_prompt_shows_nothing_of_what_is_typed() {
     let sandbox = &store.sandbox;
     let mut terminal = Terminal::start(sandbox.posixage(["-v", "set", "x"]));
     terminal.answers("password", PASSWORD);
-    terminal.answers("again", PASSWORD);
+    terminal.answers("repeat", PASSWORD);
     terminal.answers("value of x", VALUE);
-    terminal.answers("again", VALUE);
+    terminal.answers("repeat", VALUE);
     let end = terminal.wait().exits(0);
     assert_clean("the screen", end.screen.as_bytes(), &store.canaries);
 
