@@ -11,6 +11,7 @@ mod pattern;
 mod secret;
 mod store;
 mod syscall;
+mod text;
 
 /// What wipes a text from memory, and hides it from `Debug`: a passphrase, a private key.
 pub use age::secrecy;
@@ -29,6 +30,7 @@ pub use secret::{MAX_VALUE_LEN, Secret};
 pub use store::{
     Change, Entry, Finding, Problem, SetManyError, Store, StoreBuilder, VerifyOptions,
 };
+pub use text::is_invisible;
 
 /// Whatever is public goes from thread to thread, and what is read is read from many.
 const _: () = {

@@ -3,13 +3,14 @@
 use std::{
     collections::BTreeMap,
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::{Sandbox, binary};
+use crate::{Sandbox, binary, tree};
 
 /// One secret of one store.
 #[derive(Clone, Debug, Deserialize)]
@@ -72,6 +73,24 @@ pub fn expected_in(store: &str) -> Vec<Expected> {
     all.retain(|e| e.store == store);
     assert!(!all.is_empty(), "no golden store {store}");
     all
+}
+
+/// The modes of a secret's directory and of a file: as set here, as the reference leaves them at
+/// umask 022, and as cp or tar may have loosened both.
+pub const MODES: [(u32, u32); 3] = [(0o700, 0o600), (0o700, 0o644), (0o755, 0o664)];
+
+/// A copy of the store with these modes below its root, `NAME` in the sandbox.
+///
+/// # Panics
+/// A mode cannot be set.
+#[must_use]
+pub fn store_with(sandbox: &Sandbox, name: &str, (directory, file): (u32, u32)) -> PathBuf {
+    let root = store(sandbox, name);
+    for path in tree::walk(&root).into_iter().skip(1) {
+        let mode = if path.is_dir() { directory } else { file };
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("chmod");
+    }
+    root
 }
 
 /// A copy of the store, `NAME` in the sandbox.

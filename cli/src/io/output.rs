@@ -101,15 +101,18 @@ pub(crate) fn to_json(value: &impl serde::Serialize) -> Zeroizing<Vec<u8>> {
     json
 }
 
-/// The text with its control characters, line breaks apart, as JSON escapes: what others wrote, into
-/// metadata or a file's name, must not draw on the terminal.
+/// The text with what is [invisible](posixage::is_invisible), line breaks apart, as JSON escapes: what
+/// others wrote, into metadata or a file's name, must not draw on the terminal.
 pub(crate) fn printable(text: &str) -> String {
+    let escaped = |c: &char| posixage::is_invisible(*c) && *c != '\n';
     // It may be secret, and a text that grows leaves copies behind.
-    let controls = text.chars().filter(|c| c.is_control()).count();
-    let mut shown = String::with_capacity(text.len() + controls * "\\u0000".len());
+    let more = text.chars().filter(escaped).count();
+    let mut shown = String::with_capacity(text.len() + more * "\\u0000\\u0000".len());
     for c in text.chars() {
-        if c.is_control() && c != '\n' {
-            shown.push_str(&format!("\\u{:04x}", u32::from(c)));
+        if escaped(&c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                shown.push_str(&format!("\\u{unit:04x}"));
+            }
         } else {
             shown.push(c);
         }

@@ -89,9 +89,6 @@ impl StoreConfig {
             Ok(None) => return Ok(None),
             Ok(Some(bytes)) => bytes,
             Err(ReadError::Bad(reason)) => return Err(Error::Config { path, reason }),
-            Err(ReadError::Insecure(mode)) => {
-                return Err(Error::InsecurePermissions { path, mode });
-            }
             Err(ReadError::Io(source)) => return Err(Error::io("read", path, source)),
         };
         Self::parse(&bytes)

@@ -10,6 +10,7 @@ use std::{
 use rustix::{
     fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, fstatfs, statat, syncfs},
     io::Errno,
+    path::Arg,
 };
 
 use crate::{
@@ -28,13 +29,12 @@ const BTRFS: u32 = 0x9123_683e;
 pub(crate) struct Root {
     pub(crate) dir: OwnedFd,
     pub(crate) path: PathBuf,
-    pub(crate) allow_insecure: bool,
     /// Whether what dead processes left was cleared away, and nothing of ours has been left since.
     pub(crate) swept: AtomicBool,
     /// Whether the file system has refused `RENAME_EXCHANGE` before.
     pub(crate) no_exchange: AtomicBool,
     owner: u32,
-    /// Whether it is this user's, and nobody else may change what is in it.
+    /// Whether it belongs to this user, and lets no other user in.
     pub(crate) private: bool,
 }
 
@@ -42,8 +42,6 @@ pub(crate) struct Root {
 pub(crate) enum ReadError {
     /// Says what is wrong with it, to a person.
     Bad(String),
-    /// Others may read or write it: these are its mode bits.
-    Insecure(u32),
     /// The system refused.
     Io(io::Error),
 }
@@ -70,20 +68,21 @@ impl Root {
         let root = Self {
             dir,
             path: path.into(),
-            allow_insecure,
             swept: AtomicBool::new(false),
             no_exchange: AtomicBool::new(false),
             owner: stat.st_uid,
-            private: stat.st_uid == user.as_raw() && stat.st_mode & 0o077 == 0,
+            private: stat.st_uid == user.as_raw() && !lets_others_in(&stat),
         };
         if root.owner != user.as_raw() && !user.is_root() && !allow_insecure {
             return Err(root.foreign());
         }
-        root.check_mode(&stat)
-            .map_err(|mode| Error::InsecurePermissions {
-                path: path.into(),
-                mode,
-            })?;
+        // The one mode that matters: below a root that lets no other user in, no file is open to
+        // others, whatever a umask, git, tar or cp made of its own mode.
+        let mode = stat.st_mode & 0o777;
+        if lets_others_in(&stat) && !allow_insecure {
+            let path = path.into();
+            return Err(Error::InsecurePermissions { path, mode });
+        }
         Ok(root)
     }
 
@@ -112,15 +111,7 @@ impl Root {
         self.path.join(name)
     }
 
-    fn check_mode(&self, stat: &Stat) -> Result<(), u32> {
-        let mode = stat.st_mode & 0o777;
-        if mode & 0o077 != 0 && !self.allow_insecure {
-            return Err(mode);
-        }
-        Ok(())
-    }
-
-    /// Whether the root has a directory of that name, for nobody else to read.
+    /// Whether the root has a directory of that name.
     pub(crate) fn check_dir(&self, name: &str) -> Result<bool, ReadError> {
         let stat = match look_at(&self.dir, name) {
             Ok(Some(stat)) => stat,
@@ -133,24 +124,18 @@ impl Root {
         if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
             return Err(ReadError::Bad("is not a directory".into()));
         }
-        self.check_mode(&stat).map_err(ReadError::Insecure)?;
         Ok(true)
     }
 
     /// Opens a directory in the root, to open files in it, if there is one of that name.
     pub(crate) fn open_dir(&self, name: &str) -> Result<Option<OwnedFd>, ReadError> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let dir = match openat(&self.dir, name, flags, Mode::empty()) {
-            Ok(dir) => dir,
-            Err(Errno::NOENT) => return Ok(None),
-            Err(Errno::NOTDIR | Errno::LOOP) => {
-                return Err(ReadError::Bad("is not a directory".into()));
-            }
-            Err(e) => return Err(ReadError::Io(e.into())),
-        };
-        let stat = fstat(&dir).map_err(|e| ReadError::Io(e.into()))?;
-        self.check_mode(&stat).map_err(ReadError::Insecure)?;
-        Ok(Some(dir))
+        match openat(&self.dir, name, flags, Mode::empty()) {
+            Ok(dir) => Ok(Some(dir)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(Errno::NOTDIR | Errno::LOOP) => Err(ReadError::Bad("is not a directory".into())),
+            Err(e) => Err(ReadError::Io(e.into())),
+        }
     }
 
     /// Reads a regular file of at most `limit` bytes in `dir`, if there is one of that name.
@@ -173,14 +158,13 @@ impl Root {
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return Err(ReadError::Bad("is not a regular file".into()));
         }
-        self.check_mode(&stat).map_err(ReadError::Insecure)?;
         let len = usize::try_from(stat.st_size).unwrap_or(usize::MAX);
         if len > limit {
             return Err(ReadError::Bad(format!(
                 "is {len} bytes long; the limit is {limit}"
             )));
         }
-        // What is written later is nobody's who takes the lock: a secret's files never grow.
+        // What is written later was not written under the lock: a secret's files never grow.
         let mut bytes = vec![0; len];
         let mut filled = 0;
         while filled < len {
@@ -192,18 +176,6 @@ impl Root {
         }
         bytes.truncate(filled);
         Ok(Some(bytes))
-    }
-
-    /// Whether `dir` has anything of that name. Reads nothing, and refuses a file that others may.
-    pub(crate) fn check_file(&self, dir: &OwnedFd, name: &str) -> Result<bool, ReadError> {
-        let Some(stat) = look_at(dir, name).map_err(|e| ReadError::Io(e.into()))? else {
-            return Ok(false);
-        };
-        // The mode of a symbolic link says nothing.
-        if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
-            self.check_mode(&stat).map_err(ReadError::Insecure)?;
-        }
-        Ok(true)
     }
 
     /// Before many fsyncs, which are needed all the same: where each of them alone is slow, and has
@@ -233,8 +205,13 @@ impl Root {
     }
 }
 
+/// Whether other users can get at what is in it.
+pub(crate) fn lets_others_in(directory: &Stat) -> bool {
+    directory.st_mode & 0o077 != 0
+}
+
 /// What has this name, if anything; a symbolic link itself, not what it leads to.
-fn look_at(dir: &OwnedFd, name: &str) -> Result<Option<Stat>, Errno> {
+pub(crate) fn look_at(dir: &OwnedFd, name: impl Arg) -> Result<Option<Stat>, Errno> {
     match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(stat)),
         Err(Errno::NOENT) => Ok(None),

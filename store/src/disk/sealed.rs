@@ -6,7 +6,7 @@ use crate::{
     disk::{
         held::Shared,
         layout::{self, METADATA},
-        root::{ReadError, Root},
+        root::{ReadError, Root, look_at},
     },
     error::Error,
     id::Id,
@@ -31,7 +31,7 @@ impl Sealed {
     }
 
     /// Reads the metadata of `id` and its copies for these types of key; of the others it is seen
-    /// that they are there, and not open to others.
+    /// that they are there.
     pub(crate) fn read_for(
         root: &Root,
         _: &Shared,
@@ -48,7 +48,10 @@ impl Sealed {
             let name = key_type.file_name();
             let fails = |error| damage(root, id, Some(name), error);
             if !wanted(key_type) {
-                if root.check_file(&dir, name).map_err(fails)? {
+                if look_at(&dir, name)
+                    .map_err(|e| fails(ReadError::Io(e.into())))?
+                    .is_some()
+                {
                     sealed.others.push(key_type);
                 }
                 continue;
@@ -86,8 +89,8 @@ pub(crate) fn read_metadata(root: &Root, _: &Shared, id: &Id) -> Result<Option<M
     if !root.private {
         return metadata_in(root, &open(root, id)?, METADATA, id);
     }
-    // To look at the directory takes half as long as to open it. One file cannot be of two; and that
-    // a link takes the directory's place in between is nobody's to do but this user's.
+    // To look at the directory takes half as long as to open it. One file cannot be of two; and only
+    // this user can put a link there in between.
     let look = |name: &str| Ok(root.check_dir(name)?.then(|| format!("{name}/{METADATA}")));
     metadata_in(root, &root.dir, &find(root, id, look)?, id)
 }
@@ -135,7 +138,6 @@ fn damage(root: &Root, id: &Id, file: Option<&str>, error: ReadError) -> Error {
             path,
             reason,
         },
-        ReadError::Insecure(mode) => Error::InsecurePermissions { path, mode },
         ReadError::Io(source) => Error::io("read", path, source),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf};
 
-use crate::{id::Id, keys::KeyType};
+use crate::{id::Id, keys::KeyType, text::Shown};
 
 /// One thing that [`Store::verify`](crate::Store::verify) found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,12 +28,25 @@ pub enum Problem {
     Leftover,
     /// An old value that a commit set aside and did not come to remove, or to put back.
     SetAside,
-    /// Others may read or write it, or its owner may not.
+    /// Its mode lets other users read or write it, and so do the directories above it.
     Mode {
         /// Its permission bits.
         mode: u32,
         /// What they should be.
         expected: u32,
+    },
+    /// Its mode would let other users read or write it, but a directory above it lets none in: a umask,
+    /// git, tar or cp made it so.
+    Loose {
+        /// Its permission bits.
+        mode: u32,
+        /// What they should be.
+        expected: u32,
+    },
+    /// Its mode is not repaired: it has other names, which may be those of another's file.
+    HardLinks {
+        /// How many names it has.
+        count: u64,
     },
     /// It belongs to another user than the root.
     Owner {
@@ -75,7 +88,10 @@ impl Problem {
     /// Whether something is wrong. The rest is only worth knowing.
     #[must_use]
     pub fn is_wrong(&self) -> bool {
-        !matches!(self, Self::Foreign | Self::NotOpened { .. })
+        !matches!(
+            self,
+            Self::Foreign | Self::Loose { .. } | Self::HardLinks { .. } | Self::NotOpened { .. }
+        )
     }
 
     /// A word for programs.
@@ -86,6 +102,8 @@ impl Problem {
             Self::Leftover => "leftover",
             Self::SetAside => "set-aside",
             Self::Mode { .. } => "mode",
+            Self::Loose { .. } => "loose",
+            Self::HardLinks { .. } => "hard-links",
             Self::Owner { .. } => "owner",
             Self::Empty => "empty",
             Self::Damaged { .. } => "damaged",
@@ -105,6 +123,12 @@ impl fmt::Display for Problem {
             Self::Leftover => f.write_str("was left behind by an interrupted write"),
             Self::SetAside => f.write_str("was set aside by an interrupted write"),
             Self::Mode { mode, expected } => write!(f, "has mode {mode:04o}, not {expected:04o}"),
+            Self::Loose { mode, expected } => {
+                write!(f, "has mode {mode:04o}, looser than {expected:04o}")
+            }
+            Self::HardLinks { count } => {
+                write!(f, "has {count} hard links, so its mode is left alone")
+            }
             Self::Owner { owner } => write!(f, "belongs to user {owner}"),
             Self::Empty => f.write_str("is an empty directory"),
             Self::Damaged { reason } | Self::Recipients { reason } => f.write_str(reason),
@@ -126,7 +150,7 @@ impl fmt::Display for Problem {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path.display(), self.problem)?;
+        write!(f, "{}: {}", Shown(&self.path), self.problem)?;
         if let Some(id) = &self.id {
             write!(f, " (secret {id})")?;
         }

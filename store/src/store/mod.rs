@@ -219,8 +219,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::NoKeyFits`], which says what was tried and why each failed;
-    /// [`Error::Damaged`] and [`Error::InsecurePermissions`] of its files; [`Error::Lock`] and
-    /// [`Error::Io`].
+    /// [`Error::Damaged`] of its files; [`Error::Lock`] and [`Error::Io`].
     pub fn get(&self, id: &Id) -> Result<Secret, Error> {
         read::get(self, id)
     }
@@ -228,8 +227,8 @@ impl Store {
     /// The metadata of the secret `id`; `None` if it has none. Decrypts nothing and needs no key.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::Damaged`] and [`Error::InsecurePermissions`] of its directory and
-    /// its `metadata.json`; [`Error::Lock`] and [`Error::Io`].
+    /// [`Error::NotFound`]; [`Error::Damaged`] of its directory and its `metadata.json`;
+    /// [`Error::Lock`] and [`Error::Io`].
     pub fn metadata(&self, id: &Id) -> Result<Option<Metadata>, Error> {
         read::metadata(self, id)
     }

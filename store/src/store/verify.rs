@@ -7,7 +7,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, FileType, Mode, Stat, chmodat, statat, unlinkat},
+    fs::{AtFlags, FileType, Mode, OFlags, Stat, fchmod, fstat, unlinkat},
     io::Errno,
 };
 
@@ -16,7 +16,7 @@ use crate::{
     disk::{
         held::{Exclusive, Shared},
         layout::{self, File, Name, OLD},
-        root::ReadError,
+        root::{ReadError, lets_others_in, look_at},
         sealed::Sealed,
     },
     error::Error,
@@ -29,7 +29,7 @@ use crate::{
         keyring::Fetch,
         read,
     },
-    syscall::read_dir,
+    syscall::{openat, read_dir},
 };
 
 /// What [`Store::verify`] does beyond looking.
@@ -74,6 +74,7 @@ pub(super) fn verify(
     let mut check = Check {
         store,
         repair: what.repair,
+        exposed: fstat(&store.inner.root.dir).is_ok_and(|stat| lets_others_in(&stat)),
         findings: Vec::new(),
     };
     let checked = check.locked(Check::root);
@@ -116,6 +117,8 @@ impl Held {
 struct Check<'a> {
     store: &'a Store,
     repair: bool,
+    /// Whether the root let other users in, before it was repaired.
+    exposed: bool,
     /// What is to be told when the lock is not held: the caller may want it, or take its time.
     findings: Vec<Finding>,
 }
@@ -165,8 +168,9 @@ impl Check<'_> {
             id: None,
             dir: &root.dir,
             name: Path::new("."),
+            exposed: true,
         };
-        self.mode_of(held, place, 0o700)?;
+        self.mode_of(held, place)?;
         for name in root.names(|name| Some(OsStr::from_bytes(name).to_owned()))? {
             let path = root.path_of(&name);
             match Name::parse(name.as_bytes()) {
@@ -176,8 +180,9 @@ impl Check<'_> {
                         id: None,
                         dir: &root.dir,
                         name: Path::new(&name),
+                        exposed: self.exposed,
                     };
-                    self.mode_of(held, place, 0o600)?;
+                    self.mode_of(held, place)?;
                 }
                 Name::Secret(_) | Name::Stage | Name::Trash | Name::Old => {}
                 Name::Foreign => self.report(path, None, Problem::Foreign, false),
@@ -190,12 +195,8 @@ impl Check<'_> {
     fn left(&mut self, name: &Path, id: Option<&Id>, problem: Problem) -> Result<(), Error> {
         let root = &self.store.inner.root;
         let path = root.path_of(name);
-        let there = match statat(&root.dir, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(_) => true,
-            Err(Errno::NOENT) => false,
-            Err(e) => return Err(Error::io("stat", path, e)),
-        };
-        self.report(path, id, problem, self.repair && !there);
+        let there = look_at(&root.dir, name).map_err(|e| Error::io("stat", &path, e))?;
+        self.report(path, id, problem, self.repair && there.is_none());
         Ok(())
     }
 
@@ -209,8 +210,6 @@ impl Check<'_> {
                 self.report(path, Some(id), Problem::Unreadable { reason }, false);
                 Ok(None)
             }
-            // Its mode is found already.
-            Err(Error::InsecurePermissions { .. }) => Ok(None),
             looked => looked,
         }
     }
@@ -219,10 +218,10 @@ impl Check<'_> {
         let root = &self.store.inner.root;
         let name = id.directory_name();
         let path = root.path_of(&name);
-        let stat = match statat(&root.dir, &*name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => stat,
+        let stat = match look_at(&root.dir, &*name) {
+            Ok(Some(stat)) => stat,
             // Removed since, or set aside.
-            Err(Errno::NOENT) => return Ok(None),
+            Ok(None) => return Ok(None),
             Err(e) => return Err(Error::io("stat", path, e)),
         };
         if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
@@ -235,15 +234,17 @@ impl Check<'_> {
             id: Some(id),
             dir: &root.dir,
             name: Path::new(&name),
+            exposed: self.exposed,
         };
-        self.mode(held, place, &stat, 0o700)?;
+        self.mode(held, place, &stat)?;
         let dir = match root.open_dir(&name) {
             Ok(Some(dir)) => dir,
             Ok(None) => return Ok(None),
             Err(ReadError::Io(e)) => return Err(Error::io("open", path, e)),
             Err(_) => return Ok(None),
         };
-        if !self.files(held, id, &path, &dir)? {
+        let exposed = self.exposed && lets_others_in(&stat);
+        if !self.files(held, id, &path, &dir, exposed)? {
             let repaired =
                 held.repairs()? && unlinkat(&root.dir, &*name, AtFlags::REMOVEDIR).is_ok();
             self.report(path, Some(id), Problem::Empty, repaired);
@@ -264,7 +265,14 @@ impl Check<'_> {
     }
 
     /// What lies in a secret's directory; whether anything does.
-    fn files(&mut self, held: &Held, id: &Id, path: &Path, dir: &OwnedFd) -> Result<bool, Error> {
+    fn files(
+        &mut self,
+        held: &Held,
+        id: &Id,
+        path: &Path,
+        dir: &OwnedFd,
+        exposed: bool,
+    ) -> Result<bool, Error> {
         let fails = |e: Errno| Error::io("list", path, e);
         let mut any = false;
         for entry in read_dir(dir).map_err(fails)? {
@@ -278,8 +286,9 @@ impl Check<'_> {
                         id: Some(id),
                         dir,
                         name,
+                        exposed,
                     };
-                    self.mode_of(held, place, 0o600)?;
+                    self.mode_of(held, place)?;
                 }
                 File::Foreign => {
                     self.report(path.join(name), Some(id), Problem::Foreign, false);
@@ -366,31 +375,19 @@ impl Check<'_> {
             .any(|recipient| config.recipients.contains(&recipient))
     }
 
-    fn mode_of(&mut self, held: &Held, place: Place<'_>, expected: u32) -> Result<(), Error> {
-        match statat(place.dir, place.name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => self.mode(held, place, &stat, expected),
-            Err(Errno::NOENT) => Ok(()),
+    fn mode_of(&mut self, held: &Held, place: Place<'_>) -> Result<(), Error> {
+        match look_at(place.dir, place.name) {
+            Ok(Some(stat)) => self.mode(held, place, &stat),
+            Ok(None) => Ok(()),
             Err(e) => Err(Error::io("stat", place.path, e)),
         }
     }
 
     /// Owner and permission bits. A missing write permission of the owner is no finding: a store may be
     /// kept read-only on purpose.
-    fn mode(
-        &mut self,
-        held: &Held,
-        place: Place<'_>,
-        stat: &Stat,
-        expected: u32,
-    ) -> Result<(), Error> {
-        let Place {
-            path,
-            id,
-            dir,
-            name,
-        } = place;
+    fn mode(&mut self, held: &Held, place: Place<'_>, stat: &Stat) -> Result<(), Error> {
         let expected = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => expected,
+            FileType::RegularFile => 0o600,
             // Where a file belongs, too: without the owner's x it could not be cleared away.
             FileType::Directory => 0o700,
             // What it is instead is said where it is read.
@@ -398,22 +395,56 @@ impl Check<'_> {
         };
         let owner = stat.st_uid;
         if owner != self.store.inner.root.owner() {
-            self.report(path.clone(), id, Problem::Owner { owner }, false);
+            self.report(
+                place.path.clone(),
+                place.id,
+                Problem::Owner { owner },
+                false,
+            );
         }
         let mode = stat.st_mode & 0o777;
         if mode & !expected == 0 {
             return Ok(());
         }
-        let repaired = held.repairs()?
-            && chmodat(
-                dir,
-                name,
-                Mode::from_raw_mode(mode & expected),
-                AtFlags::empty(),
-            )
-            .is_ok();
-        self.report(path, id, Problem::Mode { mode, expected }, repaired);
+        let repaired = self.tighten(held, &place, expected)?;
+        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        if is_file && stat.st_nlink > 1 {
+            let problem = Problem::HardLinks {
+                count: stat.st_nlink,
+            };
+            self.report(place.path.clone(), place.id, problem, false);
+        }
+        let problem = match place.exposed {
+            true => Problem::Mode { mode, expected },
+            false => Problem::Loose { mode, expected },
+        };
+        self.report(place.path, place.id, problem, repaired);
         Ok(())
+    }
+
+    /// Takes away the permissions that are not `expected`; whether it did.
+    ///
+    /// By a descriptor, so that a link swapped in meanwhile is not followed, and not if the file has
+    /// other names: it may be another's file, that a hard link has brought here.
+    fn tighten(&self, held: &Held, place: &Place<'_>, expected: u32) -> Result<bool, Error> {
+        if !self.repair {
+            return Ok(false);
+        }
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let Ok(file) = openat(place.dir, place.name, flags, Mode::empty()) else {
+            return Ok(false);
+        };
+        let Ok(stat) = fstat(&file) else {
+            return Ok(false);
+        };
+        let is_ours = stat.st_uid == self.store.inner.root.owner();
+        let is_alone = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => expected == 0o600 && stat.st_nlink == 1,
+            FileType::Directory => expected == 0o700,
+            _ => false,
+        };
+        let mode = Mode::from_raw_mode(stat.st_mode & expected);
+        Ok(is_ours && is_alone && held.repairs()? && fchmod(&file, mode).is_ok())
     }
 }
 
@@ -423,4 +454,6 @@ struct Place<'a> {
     id: Option<&'a Id>,
     dir: &'a OwnedFd,
     name: &'a Path,
+    /// Whether the directories above it let other users in.
+    exposed: bool,
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, Permissions},
-    os::unix::fs::{PermissionsExt, chown},
+    os::unix::fs::{PermissionsExt, chown, symlink},
     path::{Path, PathBuf},
 };
 
@@ -189,7 +189,8 @@ fn what_others_may_read_or_write_is_named_and_repaired() {
             name => store.path(name),
         };
         fs::set_permissions(&path, Permissions::from_mode(mode)).expect("chmod");
-        let problem = format!("has mode {mode:04o}, not {safe:04o}");
+        let than = if name == "." { "not" } else { "looser than" };
+        let problem = format!("has mode {mode:04o}, {than} {safe:04o}");
         let shown = if name == "." { "" } else { name };
         let shown = path
             .strip_prefix(store.root())
@@ -197,9 +198,9 @@ fn what_others_may_read_or_write_is_named_and_repaired() {
         let found = Found {
             path: shown,
             id,
-            kind: "mode",
+            kind: "loose",
             problem: &problem,
-            wrong: true,
+            wrong: false,
         };
         if name != "." {
             store.finds(&[], &found);
@@ -211,6 +212,73 @@ fn what_others_may_read_or_write_is_named_and_repaired() {
         assert_eq!(stat.permissions().mode() & 0o777, safe, "{name}");
         assert_eq!(store.verify(&["--decrypt"]).succeeds_silently().out(), "");
     }
+}
+
+/// Planted by whoever can write the store's files, say.
+#[test]
+fn a_repair_changes_no_file_that_a_hard_link_brought_in() {
+    let store = Store::new();
+    let victim = store.sandbox.file("victim", "theirs");
+    fs::set_permissions(&victim, Permissions::from_mode(0o644)).expect("chmod");
+    let planted = store.path(A).join("metadata.json");
+    fs::remove_file(&planted).expect("remove");
+    fs::hard_link(&victim, &planted).expect("link");
+    let said = store.verify(&["--repair"]);
+    let path = planted.display();
+    for line in [
+        format!("{path}: has 2 hard links, so its mode is left alone (secret a)\n"),
+        format!("{path}: has mode 0644, looser than 0600 (secret a)\n"),
+    ] {
+        assert!(said.out().contains(&line), "{said:?}");
+    }
+    let mode = fs::metadata(&victim).expect("stat").permissions().mode();
+    assert_eq!(mode & 0o777, 0o644);
+}
+
+/// At whichever call that names the file the link takes its place.
+#[test]
+fn a_repair_follows_no_link_that_is_swapped_in() {
+    if !tools::may_trace() {
+        return tools::left_out("a link swapped in at each call: it takes root's powers");
+    }
+    let mut swaps = 0;
+    for nth in 1.. {
+        let store = Store::new();
+        let victim = store.sandbox.file("victim", "theirs");
+        let file = store.path(A).join("metadata.json");
+        for path in [&victim, &file] {
+            fs::set_permissions(path, Permissions::from_mode(0o644)).expect("chmod");
+        }
+        let mut named = 0;
+        strace::stopped_at_each_call(store.posixage(&["verify", "--repair"]), &[], |calls| {
+            let last = calls.lines().rfind(|line| line.contains('('));
+            if last.is_some_and(|line| line.contains("metadata.json")) {
+                named += 1;
+                if named == nth {
+                    fs::remove_file(&file).expect("remove");
+                    symlink(&victim, &file).expect("make a link");
+                }
+            }
+        });
+        let mode = fs::metadata(&victim).expect("stat").permissions().mode();
+        assert_eq!(mode & 0o777, 0o644, "call {nth}");
+        if named < nth {
+            break;
+        }
+        swaps += 1;
+    }
+    assert!(swaps >= 4, "{swaps}");
+}
+
+#[test]
+fn a_name_forges_no_line_and_turns_no_text_around() {
+    let store = Store::new();
+    let forged = store.path("x\nYQ==: is fine\u{1b}[2J\u{202e}");
+    fs::create_dir(&forged).expect("mkdir");
+    let said = store.verify(&[]).succeeds_silently();
+    let shown = store.path(r"x\u{a}YQ==: is fine\u{1b}[2J\u{202e}");
+    let line = format!("{}: is no part of the store\n", shown.display());
+    assert_eq!(said.out(), line);
 }
 
 #[test]

@@ -136,25 +136,23 @@ fn files_that_are_too_large_are_not_read() {
 }
 
 #[test]
-fn what_others_can_read_is_refused_and_repaired() {
-    for (path, mode, safe, listed) in [
-        ("", 0o755, 0o700, true),
-        ("metadata.json", 0o644, 0o600, true),
-        ("secretage", 0o620, 0o600, false),
-    ] {
-        let case = Case::made(8, "is open to others", listed, |broken| {
-            fs::set_permissions(broken.join(path), Permissions::from_mode(mode)).expect("chmod");
+fn a_root_that_others_can_enter_is_refused_and_repaired() {
+    for mode in [0o710, 0o701, 0o755, 0o777] {
+        let case = Case::made(0, "", false, |broken| {
+            let root = broken.parent().expect("the root");
+            fs::set_permissions(root, Permissions::from_mode(mode)).expect("chmod");
         });
-        case.run(&["get", "broken"])
-            .fails(8)
-            .says([case.says, "hint: chmod"]);
+        let open = format!("is open to others (mode {mode:04o})");
+        for args in [&["get", "broken"][..], &["list"], &["rm", "broken"]] {
+            case.run(args).fails(8).says([&*open, "hint: chmod 700"]);
+        }
         case.run(&["get", "broken", "--allow-insecure-permissions"])
             .succeeds_silently();
-        case.run(&["verify"]).says([]);
+        assert_eq!(case.run(&["verify"]).status.code(), Some(7));
         let repair = case.run(&["verify", "--repair"]).succeeds();
         assert!(repair.out().ends_with("; repaired\n"), "{repair:?}");
-        let stat = fs::metadata(case.store.join(BROKEN).join(path)).expect("stat");
-        assert_eq!(stat.permissions().mode() & 0o777, safe);
+        let stat = fs::metadata(&case.store).expect("stat");
+        assert_eq!(stat.permissions().mode() & 0o777, 0o700);
         case.run(&["get", "broken"]).succeeds_silently();
     }
 }

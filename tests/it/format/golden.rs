@@ -1,7 +1,12 @@
 //! Claim: every secret that the reference wrote is read with every key that fits, exactly, through
 //! the library and through the binary; a key that does not fit is said not to fit.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+};
 
 use posixage::{Entry, Error, Id, Identity, KeyFile, KeySource, Password, Pattern, Store};
 use posixage_tests::{
@@ -108,6 +113,101 @@ fn ids(store: &str) -> Vec<Id> {
         .collect();
     ids.sort();
     ids
+}
+
+/// Its umask decides about the modes of its files; the root lets nobody in.
+#[test]
+fn a_store_is_used_without_a_word_whatever_mode_its_files_have() {
+    for modes in golden::MODES {
+        // One for each file of a secret, and two secrets with one file each.
+        for (name, key) in [
+            ("age", "age-1.txt"),
+            ("ssh-ed25519", "ssh-ed25519"),
+            ("password-logn10", "password.txt"),
+            ("all-three", "age-1.txt"),
+        ] {
+            let sandbox = Sandbox::new();
+            let store = golden::store_with(&sandbox, name, modes);
+            let posixage = |args: &[&str]| with_key(&sandbox, &store, key).args(args);
+            let ids: Vec<String> = ids(name).iter().map(ToString::to_string).collect();
+            for expected in golden::expected_in(name) {
+                let get = posixage(&["get", "--", &expected.id]).run();
+                expected.assert_value(&get.succeeds_silently().stdout);
+            }
+            let list = posixage(&["list", "--long"]).run().succeeds_silently();
+            assert_eq!(list.out().lines().count(), ids.len());
+
+            if name == "password-logn10" {
+                // To write with a password takes long.
+                continue;
+            }
+            let set = posixage(&["set", "--raw", "--force", "--", &ids[0]]);
+            set.input("new").run().succeeds_silently();
+            let get = posixage(&["get", "--", &ids[0]]).run();
+            assert_eq!(get.succeeds_silently().stdout, b"new");
+            posixage(&["rm", "--", &ids[1]]).run().succeeds_silently();
+            let left = posixage(&["list"]).run().succeeds_silently();
+            assert_eq!(left.out().lines().count(), ids.len() - 1);
+        }
+    }
+}
+
+#[test]
+fn loose_modes_are_named_and_tightened_and_nothing_wrong() {
+    let [_, loose @ ..] = golden::MODES;
+    for modes @ (directory, file) in loose {
+        let sandbox = Sandbox::new();
+        let store = golden::store_with(&sandbox, "age", modes);
+        let verify = |args: &[&str]| with_key(&sandbox, &store, "age-1.txt").args(args).run();
+        let found = verify(&["verify", "--decrypt", "--json"]).succeeds_silently();
+        let found: Vec<serde_json::Value> = serde_json::from_slice(&found.stdout).expect("JSON");
+        // With the lock file.
+        let files = 1 + 2 * ids("age").len();
+        let expected = if directory == 0o700 {
+            files
+        } else {
+            files + ids("age").len()
+        };
+        assert_eq!(found.len(), expected);
+        assert!(
+            found
+                .iter()
+                .all(|f| f["kind"] == "loose" && f["wrong"] == false)
+        );
+        let of_files = |f: &&serde_json::Value| {
+            f["problem"] == format!("has mode {file:04o}, looser than 0600")
+        };
+        assert_eq!(found.iter().filter(of_files).count(), files);
+
+        let repaired = verify(&["verify", "--repair"]).succeeds_silently().out();
+        assert_eq!(repaired.matches("; repaired\n").count(), expected);
+        assert_eq!(verify(&["verify"]).succeeds_silently().out(), "");
+    }
+}
+
+/// A root that others may enter keeps nothing from them, unless the secret's directory does.
+#[test]
+fn below_a_root_that_lets_others_in_loose_modes_are_wrong() {
+    let sandbox = Sandbox::new();
+    let store = golden::store_with(&sandbox, "age", (0o755, 0o644));
+    let closed = store.join(ids("age")[0].directory_name());
+    fs::set_permissions(&closed, Permissions::from_mode(0o700)).expect("chmod");
+    fs::set_permissions(&store, Permissions::from_mode(0o711)).expect("chmod");
+    let run = |args: &[&str]| with_key(&sandbox, &store, "age-1.txt").args(args).run();
+    for args in [&["list"][..], &["get", "--", ids("age")[0].as_str()]] {
+        run(args).fails(8).says(["is open to others (mode 0711)"]);
+    }
+    let found = run(&["verify", "--json"]);
+    assert_eq!(found.status.code(), Some(7));
+    let found: Vec<serde_json::Value> = serde_json::from_slice(&found.stdout).expect("JSON");
+    for f in &found {
+        let inside = f["path"]
+            .as_str()
+            .unwrap()
+            .starts_with(closed.to_str().unwrap());
+        let kind = if inside { "loose" } else { "mode" };
+        assert_eq!(f["kind"], kind, "{f}");
+    }
 }
 
 #[test]

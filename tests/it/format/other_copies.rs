@@ -1,14 +1,10 @@
 //! Claim: of the copies for keys that are not there nothing is read; all the same they are named to who
-//! has no key that fits, and refused if others may read them.
+//! has no key that fits.
 
-use std::{
-    fs::{self, Permissions},
-    os::unix::fs::PermissionsExt,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 use posixage::{
-    Change, Error, Identity, KeySource, KeyType, Password, Pattern, Secret, Store, StoreConfig,
+    Error, Identity, KeySource, KeyType, Password, Pattern, Secret, Store, StoreConfig,
     lock::{self, Wait},
 };
 use posixage_tests::{Place, place::x};
@@ -59,29 +55,4 @@ fn a_wrong_key_is_said_to_be_wrong_while_somebody_else_has_the_lock() {
     let mut found = store.filter(&Pattern::all()).unwrap();
     fits_not(found.next().unwrap().1);
     assert!(held.lock().unwrap().take().is_some());
-}
-
-#[test]
-fn a_copy_that_others_may_read_is_refused_whatever_it_is_for() {
-    let place = place();
-    let copy = place.secret(&x()).join("secretpass");
-    fs::set_permissions(&copy, Permissions::from_mode(0o644)).unwrap();
-    let builder = || {
-        let recipient = place.identity().to_recipient().unwrap();
-        let builder = place.builder().identity(place.identity().clone());
-        builder.recipient(recipient)
-    };
-    let refuses = |found: Result<(), Error>| match found {
-        Err(Error::InsecurePermissions { path, mode }) => {
-            assert_eq!((path, mode), (copy.clone(), 0o644))
-        }
-        other => panic!("{other:?}"),
-    };
-    let store = builder().open().unwrap();
-    refuses(store.get(&x()).map(drop));
-    let first = store.filter(&Pattern::all()).unwrap().next();
-    refuses(first.unwrap().1.map(drop));
-    refuses(store.update(&x(), |_| Ok(Change::Keep)));
-    let store = builder().allow_insecure_permissions(true).open().unwrap();
-    assert_eq!(store.get(&x()).unwrap().expose(), b"value");
 }
