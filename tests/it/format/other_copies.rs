@@ -1,5 +1,5 @@
-//! Claim: of the copies for keys that are not there nothing is read; all the same they are named to who
-//! has no key that fits.
+//! Claim: of the copies for keys that are not there nothing is read; all the same they are named when
+//! no key fits.
 
 use std::sync::{Arc, Mutex};
 
