@@ -1,4 +1,4 @@
-//! Locking and unlocking when nobody else does, beside the bare system calls that any lock file
+//! Locking and unlocking without contention, beside the bare system calls that any lock file
 //! needs. Both are timed in turns, so that a busy machine slows both.
 //!
 //!     cargo bench -p posixage-lock --bench uncontended

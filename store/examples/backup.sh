@@ -1,5 +1,5 @@
 #!/bin/sh
-# Copies a store as it is at one moment: with the lock shared, who reads goes on, who writes waits.
+# Copies a store as it is at one moment: under the shared lock readers go on and writers wait.
 #
 #     backup.sh STORE ARCHIVE
 #

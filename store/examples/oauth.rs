@@ -54,14 +54,14 @@ fn run() -> Result<String> {
 }
 
 fn token(store: &Store, id: &Id, command: &[String]) -> Result<String> {
-    // Nearly always this is all: nobody waits for anybody.
+    // Nearly always this is all, and no process waits for another.
     let secret = store.get(id)?;
     if !has_expired(&secret)? {
         return Ok(tokens(&secret)?.access_token);
     }
     let mut token = None;
     store.update(id, |current| {
-        // What is there now, with everybody else kept out: somebody may have been faster.
+        // Another process may have been faster: under the lock, look again.
         let secret = current.ok_or("not logged in any more")?;
         let old = tokens(secret)?;
         if !has_expired(secret)? {

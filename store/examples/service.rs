@@ -1,4 +1,4 @@
-//! A service whose key systemd hands it, in `$CREDENTIALS_DIRECTORY`:
+//! A service that gets its key from systemd, in `$CREDENTIALS_DIRECTORY`:
 //!
 //!     [Service]
 //!     ExecStart=/usr/bin/service /var/lib/service/secrets db/password

@@ -1,4 +1,4 @@
-//! A registry of crates, sparse, that shows nothing to whoever has no token.
+//! A registry of crates, sparse, that shows nothing without a token.
 
 use std::{
     path::{Path, PathBuf},
@@ -19,14 +19,14 @@ struct State {
     seen: Vec<Seen>,
 }
 
-/// A registry with one crate, `demo` 1.0.0, of which nobody will get more than its name.
+/// A registry with one crate, `demo` 1.0.0, which can be found but not downloaded.
 pub struct CargoRegistry {
     server: Server,
     state: Arc<Mutex<State>>,
 }
 
 impl CargoRegistry {
-    /// One that lets in whoever has one of these tokens.
+    /// One that accepts these tokens.
     #[must_use]
     pub fn start(tokens: &[&str]) -> Self {
         let state = Arc::new(Mutex::new(State {

@@ -107,7 +107,7 @@ pub fn assert_encrypted(sandbox: &Sandbox) {
     }
 }
 
-/// The directory of a `docker-credential-posixage` of somebody's own.
+/// The directory of a custom `docker-credential-posixage`.
 ///
 /// # Panics
 /// It cannot be written.
@@ -115,7 +115,7 @@ pub fn assert_encrypted(sandbox: &Sandbox) {
 pub fn wrapper(sandbox: &Sandbox, script: &str) -> PathBuf {
     let directory = sandbox.directory("wrapper");
     // Written by a process of its own: whatever another thread starts while this one has it open for
-    // writing would keep it open, and nobody could execute it.
+    // writing would keep it open, and it could not be executed.
     let write = Program::new("sh").args(["-c", "cat >\"$0\" && chmod 755 \"$0\""]);
     let write = write.arg(directory.join(HELPER));
     let script = format!("#!/bin/sh\n{script}\n");

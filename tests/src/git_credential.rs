@@ -2,8 +2,8 @@
 
 use crate::{Program, Sandbox, tools};
 
-/// git with these helpers, and nobody to ask.
-pub fn asks_nobody(sandbox: &Sandbox, helpers: &[&str]) -> Program {
+/// git with these helpers, and no terminal to ask on.
+pub fn unattended_git(sandbox: &Sandbox, helpers: &[&str]) -> Program {
     let helper = |helper: &&str| ["-c".into(), format!("credential.helper={helper}")];
     sandbox
         .client(tools::need("git", "git"))
@@ -14,7 +14,7 @@ pub fn asks_nobody(sandbox: &Sandbox, helpers: &[&str]) -> Program {
 
 /// `git credential` with our helper.
 pub fn program(sandbox: &Sandbox, action: &str, description: &str) -> Program {
-    asks_nobody(sandbox, &["posixage"])
+    unattended_git(sandbox, &["posixage"])
         .args(["credential", action])
         .input(description)
 }

@@ -11,7 +11,7 @@ use crate::{
     tools,
 };
 
-/// Who may use which repository.
+/// An account, and the repository that it may use.
 #[derive(Clone, Debug)]
 struct Account {
     repository: String,

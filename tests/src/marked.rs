@@ -1,4 +1,4 @@
-//! Secrets that show whose they are, which write made them, and that they are whole.
+//! Secrets that show their id, the write that made them, and that they are whole.
 
 use posixage::{Id, Metadata, Secret};
 
@@ -51,7 +51,7 @@ pub fn mark_of_value(id: &Id, bytes: &[u8]) -> Result<Mark, String> {
     let mark = (words.next() == Some(id.as_str()))
         .then(|| words.next().and_then(|word| word.parse().ok()))
         .flatten()
-        .ok_or_else(|| format!("{id}: a value that nobody wrote"))?;
+        .ok_or_else(|| format!("{id}: a value that was never written"))?;
     if value(id, mark) != bytes {
         return Err(format!("{id}: the value of write {mark} is not whole"));
     }

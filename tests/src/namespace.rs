@@ -1,4 +1,4 @@
-//! A test in a mount namespace of its own: what it mounts nobody else sees, and it is gone with it.
+//! A test in its own mount namespace: its mounts are invisible to others, and end with it.
 
 use std::{env, time::Duration};
 

@@ -30,7 +30,7 @@ pub fn operate<A: AsRef<str>>(sandbox: &Sandbox, steps: impl IntoIterator<Item =
         .args(steps)
 }
 
-/// One write to the subject's id, whose mark is given when it is run.
+/// One write to the subject's id; the mark is given when it is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// Of a secret that is not there yet, by `posixage set`.

@@ -1,6 +1,6 @@
 //! What a disk may hold after the power was cut at any point of a row of system calls.
 //!
-//! A POSIX file system owes nobody anything that was not fsynced. So, at each point, of everything
+//! A POSIX file system guarantees nothing that was not fsynced. So, at each point, of everything
 //! that was done and is not on disk by fsync, each part is there or not, whatever came before or after
 //! it: an entry of a directory is made, removed or not; a file's bytes are written, missing, half
 //! written, or zeros. Only a rename is all or nothing, and so is an exchange. What fsync of a file

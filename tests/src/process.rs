@@ -91,7 +91,7 @@ impl Program {
         self
     }
 
-    /// Runs it as somebody whom file modes bind, when this process is root.
+    /// Runs it as an ordinary user, bound by file modes, when this process is root.
     pub fn as_ordinary_user(mut self) -> Self {
         self.ordinary = true;
         self
@@ -191,7 +191,7 @@ impl Program {
     }
 }
 
-/// A child that is killed, with all that it started, when nobody waits for it any more.
+/// A child that is killed, with all that it started, when it is dropped.
 pub(crate) struct Kept {
     child: Child,
     status: Option<ExitStatus>,
@@ -217,7 +217,7 @@ impl Kept {
         ended.then_some(status)
     }
 
-    /// The whole session, before the child is reaped: until then nobody else can have its number.
+    /// The whole session, before the child is reaped: until then no other process can have its number.
     fn kill(&mut self) -> ExitStatus {
         if let Some(status) = self.status {
             return status;

@@ -30,13 +30,13 @@ impl Default for Sandbox {
 }
 
 impl Sandbox {
-    /// For whoever runs the test.
+    /// For the user that runs the test.
     #[must_use]
     pub fn new() -> Self {
         Self::of(false)
     }
 
-    /// For somebody whom file modes bind: `nobody` if root runs the test.
+    /// For a user bound by file modes: `nobody` if root runs the test.
     #[must_use]
     pub fn ordinary() -> Self {
         Self::of(tools::is_root())
@@ -49,7 +49,7 @@ impl Sandbox {
         if ordinary {
             // Where the binary was built may be out of that user's reach. Copied by a process of its
             // own: whatever another thread starts while this one has the copy open for writing
-            // would keep it open, and nobody could execute it.
+            // would keep it open, and it could not be executed.
             let copy = dir.path().join("posixage");
             let cp = Program::new(tools::need("cp", "coreutils"));
             cp.args([&binary, &copy]).run().succeeds();

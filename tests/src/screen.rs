@@ -13,7 +13,7 @@ struct Text {
     ended: bool,
 }
 
-/// Collects what comes out of a pipe or a terminal, so that nobody blocks on writing to it.
+/// Collects what comes out of a pipe or a terminal, so that writing to it never blocks.
 #[derive(Clone, Default)]
 pub struct Screen(Arc<(Mutex<Text>, Condvar)>);
 
@@ -24,7 +24,7 @@ impl Screen {
         let writer = screen.clone();
         thread::spawn(move || {
             let mut buffer = [0; 16 << 10];
-            // A terminal whose other side is gone answers EIO.
+            // A terminal answers EIO when its other side is gone.
             while let Ok(n @ 1..) = source.read(&mut buffer) {
                 writer.text().bytes.extend_from_slice(&buffer[..n]);
                 writer.0.1.notify_all();

@@ -2,9 +2,9 @@
 //! end, can have come about in any order.
 //!
 //! Each operation is written down with the time before it and the time after it, by one clock of the
-//! machine; one whose process was killed ends at the latest with the process. Two operations that
-//! overlap may have happened in either order. So a value may be found if it was written by somebody
-//! who began before the finder ended, and if no write that was acknowledged lies wholly between the
+//! machine; an operation of a killed process ends at the latest with the process. Two operations that
+//! overlap may have happened in either order. So a value may be found if its write
+//! began before the finder ended, and if no write that was acknowledged lies wholly between the
 //! two.
 
 use std::{collections::HashMap, fmt, time::Duration};
@@ -29,7 +29,7 @@ pub enum Deed {
     Read(State),
     /// A value, or nothing, was written.
     Write(State),
-    /// A value was written in the place of what was found, under one lock.
+    /// A value replaced what was found, under one lock.
     Update(State, Mark),
 }
 
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_not_read_after_a_later_write_or_before_it_was_written() {
+    fn no_value_is_read_before_its_write_or_after_a_later_one() {
         let writes = [
             operation(Deed::Write(Some(1)), 1, 2, true),
             operation(Deed::Write(Some(2)), 3, 4, true),

@@ -63,7 +63,7 @@ impl Storm<'_> {
 /// 30 seconds.
 ///
 /// # Panics
-/// Something was read, or is there in the end, that nobody wrote, or an acknowledged write is lost;
+/// Something was read, or is there in the end, that was never written, or an acknowledged write is lost;
 /// something is left after one more write; or it was no storm.
 pub fn survives() {
     let subject = Subject::new();

@@ -58,7 +58,7 @@ pub const INJECTED: &str = "(INJECTED)";
 fn strace(options: &[&str]) -> Vec<String> {
     let mut words = Vec::new();
     if !tools::is_root() {
-        // posixage lets nobody but root look into its memory. This user is root of its own namespace.
+        // Only root can trace posixage. This user is root of its own namespace.
         words.push(tools::need("unshare", "util-linux").display().to_string());
         words.extend(["--user", "--map-root-user"].map(String::from));
     }
@@ -120,7 +120,7 @@ pub fn record_until(
 /// What strace writes when an injected SIGSTOP has stopped a program.
 pub(crate) const STOPPED: &str = "--- stopped by SIGSTOP ---";
 
-/// What goes before a program to stop it in the place of its last system call.
+/// What goes before a program to stop it instead of making its last system call.
 pub(crate) fn stopping_at_exit() -> Vec<String> {
     let inject = "inject=exit_group:retval=0:signal=STOP";
     strace(&["-qq", "-e", "trace=exit_group", "-e", inject])

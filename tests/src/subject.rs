@@ -21,7 +21,7 @@ use crate::{
 /// What one id may be found to hold: the secret of one write, or none.
 pub type State = Option<Mark>;
 
-/// A store with two secrets that nobody touches and one, [`Subject::id`], that is written.
+/// A store with two secrets that stay untouched and one, [`Subject::id`], that is written.
 pub struct Subject {
     sandbox: Sandbox,
     identity: Identity,
@@ -98,13 +98,13 @@ impl Subject {
         self.sandbox.store()
     }
 
-    /// A new handle, which waits for no lock: nobody who might hold one is alive.
+    /// A new handle, which waits for no lock: no process that might hold one is alive.
     #[must_use]
     pub fn open(&self) -> Store {
         open(&self.store(), &self.identity)
     }
 
-    /// Does what takes the lock from whoever holds it: there is a new file at its path.
+    /// Takes the lock from its holder: puts a new file at its path.
     ///
     /// # Panics
     /// There is no lock file.

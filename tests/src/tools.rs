@@ -29,7 +29,7 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Whether this process may mount file systems that nobody else sees: root may, unless it is that
+/// Whether this process may mount file systems that no other process sees: root may, unless it is that
 /// of a container.
 #[must_use]
 pub fn may_mount() -> bool {

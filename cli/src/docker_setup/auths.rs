@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_helper_cannot_keep_is_stuck_and_what_is_not_secret_is_clear() {
+    fn entries_that_a_helper_cannot_keep_are_stuck_or_clear() {
         for entry in [
             "{}",
             "null",

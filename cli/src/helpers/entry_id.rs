@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn urls_that_differ_in_scheme_slash_port_or_case_have_different_ids() {
+    fn urls_that_differ_in_any_part_have_different_ids() {
         let urls = [
             "host",
             "HOST",

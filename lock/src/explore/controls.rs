@@ -56,7 +56,7 @@ fn after() -> Program {
 }
 
 #[test]
-fn reference_before_its_fix_locks_an_inode_that_was_just_removed() {
+fn reference_before_its_fix_locks_a_removed_inode() {
     find(
         vec![before(), before(), before()],
         LockFileIs::Stale,
@@ -82,7 +82,7 @@ fn reference_before_its_fix_loses_its_lock_after_thirty_seconds() {
 }
 
 #[test]
-fn reference_before_its_fix_fails_when_somebody_else_removed_the_file() {
+fn reference_before_its_fix_fails_on_a_removed_file() {
     let found = find(
         vec![before(), before(), before()],
         LockFileIs::Stale,
@@ -94,7 +94,7 @@ fn reference_before_its_fix_fails_when_somebody_else_removed_the_file() {
 }
 
 #[test]
-fn reference_after_its_fix_has_two_holders_when_the_file_is_idle() {
+fn reference_after_its_fix_has_two_holders_on_an_idle_file() {
     find(
         vec![after(), after()],
         LockFileIs::Stale,
@@ -123,7 +123,7 @@ fn reference_after_its_fix_has_two_holders_when_one_is_stopped() {
 /// The reference as it is now does not fail on a fresh file by itself: what is found above is due to
 /// what it says there.
 #[test]
-fn reference_after_its_fix_is_good_on_a_fresh_file_with_nobody_stopped() {
+fn reference_after_its_fix_is_good_on_a_fresh_file() {
     let scenario = Scenario {
         programs: vec![after(), after()],
         found: LockFileIs::Fresh,
@@ -178,7 +178,7 @@ fn after_a_wait(waiter: Program) -> Scenario {
 }
 
 #[test]
-fn ours_without_the_touch_after_flock_has_two_holders_after_a_wait() {
+fn ours_without_the_second_touch_has_two_holders() {
     let ours = without(Invariant::TouchAfterFlock);
     let found = after_a_wait(ours)
         .exhaust(two_holders)
@@ -202,7 +202,7 @@ fn ours_without_the_comparison_of_inodes_has_two_holders() {
 }
 
 #[test]
-fn ours_with_a_file_that_is_gone_as_an_error_fails_for_no_reason() {
+fn ours_that_takes_a_missing_file_for_an_error_fails() {
     let ours = without(Invariant::GoneIsNoError);
     find(
         vec![ours, after(), after()],
@@ -252,7 +252,7 @@ fn ours_without_the_fence_commits_on_a_lost_lock() {
 
 /// Somebody gets the lock in the moment before the exchange: the stopped holder was killed.
 #[test]
-fn ours_without_a_look_at_what_was_displaced_takes_over_from_somebody_alive() {
+fn ours_without_a_check_of_the_displaced_robs_a_live_holder() {
     let careless = Ours {
         without: Some(Invariant::LookAtDisplaced),
         ..TAKER

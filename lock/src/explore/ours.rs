@@ -255,7 +255,7 @@ fn a_suspended_machine_in_every_order() {
 }
 
 #[test]
-fn beside_the_reference_nobody_else_gets_in_while_nobody_is_stopped() {
+fn beside_the_reference_one_holder_while_none_is_stopped() {
     for ours in [EXCLUSIVE, SHARED] {
         for peer in [Mode::Exclusive, Mode::Shared] {
             let peer = reference::after_its_fix(peer);
@@ -271,7 +271,7 @@ fn beside_the_reference_nobody_else_gets_in_while_nobody_is_stopped() {
 /// The residual: the reference removes a holder's file that it found stale, while the holder was
 /// stopped. Our fence then keeps the holder from committing.
 #[test]
-fn beside_the_reference_the_residual_is_there_and_the_fence_stops_the_commit() {
+fn beside_the_reference_the_fence_stops_the_residual_commit() {
     let programs = [
         EXCLUSIVE.program(),
         reference::after_its_fix(Mode::Exclusive),
@@ -384,7 +384,7 @@ fn three_and_four_contenders_in_random_orders() {
 /// With several of the reference's holders even somebody who did not stand still can be overtaken,
 /// by one who found the file stale earlier. The fence stops that commit, too.
 #[test]
-fn a_crowd_with_the_reference_in_random_orders_never_commits_on_a_lost_lock() {
+fn a_crowd_with_the_reference_never_commits_on_a_lost_lock() {
     let peer = || reference::after_its_fix(Mode::Exclusive);
     let busy = Ours {
         rounds: 3,

@@ -197,13 +197,13 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_to_wait_behind_a_stopped_holder_does_not_keep_it_alive() {
+    fn a_waiter_behind_a_stopped_holder_is_no_sign_of_life() {
         assert_eq!(looks(|second| second, |_| true), Some(30));
         assert_eq!(looks(|second| second, |second| second % 20 != 0), None);
     }
 
     #[test]
-    fn time_that_nobody_watched_counts_little() {
+    fn unwatched_time_hardly_counts() {
         let mut watch = Watch::default();
         for hour in 0..10 {
             assert!(!watch.look(

@@ -219,7 +219,7 @@ fn replace_lock_file(root: &Path, kind: Kind) {
 }
 
 #[test]
-fn something_else_at_the_lock_file_is_found_by_who_waits_and_by_who_holds() {
+fn a_foreign_lock_file_is_found_by_waiter_and_holder() {
     for kind in [Kind::Directory, Kind::Symlink, Kind::Fifo] {
         let root = root();
         let guard = lock_in(root.path())
@@ -239,7 +239,7 @@ fn something_else_at_the_lock_file_is_found_by_who_waits_and_by_who_holds() {
 }
 
 #[test]
-fn sixty_four_threads_on_one_handle_and_on_as_many_exclude_each_other() {
+fn sixty_four_threads_exclude_each_other_on_any_handles() {
     let root = root();
     let one = lock_in(root.path());
     let number = root.path().join("number");

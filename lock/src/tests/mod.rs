@@ -153,7 +153,7 @@ fn status_neither_makes_nor_touches_the_file() {
 }
 
 #[test]
-fn a_lock_file_that_is_removed_or_replaced_fails_the_fence_for_good() {
+fn a_removed_or_replaced_lock_file_fails_the_fence_for_good() {
     let root = root();
     let lock = lock_in(root.path());
     let path = root.path().join(FILE_NAME);

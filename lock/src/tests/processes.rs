@@ -98,7 +98,7 @@ fn a_killed_holder_holds_nothing() {
 }
 
 #[test]
-fn a_holder_that_is_killed_while_somebody_waits_makes_way() {
+fn a_killed_holder_makes_way_for_a_waiter() {
     let root = root();
     let lock = quick(root.path());
     let holder = Holder::start(root.path());
@@ -149,7 +149,7 @@ fn a_stopped_holder_is_waited_for_and_named() {
 }
 
 #[test]
-fn a_stopped_holder_is_taken_over_when_asked_for_and_fails_its_fence() {
+fn a_stopped_holder_can_be_taken_over_and_fails_its_fence() {
     for by_policy in [true, false] {
         let root = root();
         let mut holder = Holder::start(root.path());

@@ -1,4 +1,4 @@
-//! Many who want the lock.
+//! Many contenders for the lock.
 
 use std::{
     fs,

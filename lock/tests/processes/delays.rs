@@ -128,13 +128,13 @@ fn calls_of_an_acquisition() -> Vec<Call> {
     calls
 }
 
-fn delayed(who: &str, root: &Path, (name, number): &Call) -> Child {
+fn delayed(contender: &str, root: &Path, (name, number): &Call) -> Child {
     let delay = format!("inject={name}:delay_enter={DELAY}:when={number}");
     let mut strace = Command::new("strace");
     start(
         strace
             .args(["-o", "/dev/null", "-e", &delay])
-            .arg(program(who))
+            .arg(program(contender))
             .arg(root)
             .arg("once"),
     )

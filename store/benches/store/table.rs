@@ -8,7 +8,7 @@ pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 pub(crate) struct Table {
     /// Run everything once, on little, and judge no time.
     once: bool,
-    /// Rows whose name has one of these in it; all if there are none.
+    /// Run only the rows whose name contains one of these; all rows if empty.
     chosen: Vec<String>,
 }
 

@@ -175,7 +175,7 @@ mod tests {
 
     /// As its recipient's text it could not be read again.
     #[test]
-    fn a_password_among_the_recipients_makes_a_store_with_a_password() {
+    fn a_password_recipient_makes_a_store_with_a_password() {
         let password = || Password::new("correct horse").unwrap();
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("store");
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_that_is_put_among_the_recipients_is_refused_before_anything_is_made() {
+    fn a_password_among_the_recipients_is_refused_first() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("store");
         let mut config = StoreConfig::new([]);

@@ -213,7 +213,7 @@ mod tests {
 
     /// proc has none, as the read-only squashfs, erofs and iso9660.
     #[test]
-    fn what_is_there_already_is_found_where_a_directory_has_no_fsync() {
+    fn an_existing_store_is_found_where_fsync_is_missing() {
         let dir = File::open("/proc/self").unwrap();
         assert_eq!(dir.sync_all().unwrap_err().kind(), ErrorKind::InvalidInput);
         let content = || panic!("there is one");

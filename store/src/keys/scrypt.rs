@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "a test may panic")]
-    fn no_more_than_the_limit_is_taken_and_nobody_waits_for_ever() {
+    fn the_limit_is_kept_and_every_wait_ends() {
         let (now, most) = (AtomicU64::new(0), AtomicU64::new(0));
         thread::scope(|scope| {
             for n in 0..64 {

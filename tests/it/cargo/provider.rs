@@ -135,7 +135,7 @@ fn the_last_login_wins() {
 }
 
 #[test]
-fn a_person_types_the_token_and_nobody_sees_it() {
+fn a_token_is_typed_unseen() {
     let home = Home::new();
     let mut terminal = Terminal::start(home.cargo(&["login"]));
     terminal.answers("token", TOKEN);
@@ -154,7 +154,7 @@ fn a_person_types_the_token_and_nobody_sees_it() {
 }
 
 #[test]
-fn cargo_asks_the_next_provider_where_there_is_no_token_and_only_then() {
+fn cargo_asks_the_next_provider_only_without_a_token() {
     let home = Home::new();
     let credentials = format!("[registries.test]\ntoken = \"{TOKEN}\"\n");
     home.sandbox
@@ -260,7 +260,7 @@ fn the_protocol_word_for_word() {
         assert_eq!(answer(&sandbox, operation), got);
     }
     assert_eq!(answer(&sandbox, login(""))["Err"]["kind"], "other");
-    // Nobody to ask: an error, and no empty token.
+    // No terminal: an error, and no empty token.
     assert_eq!(
         answer(&sandbox, serde_json::json!({ "kind": "login" }))["Err"]["kind"],
         "other"
@@ -285,7 +285,7 @@ fn the_page_does_what_it_says_word_for_word() {
     let sh = |script: &str| {
         let sh = home.sandbox.program("sh").args(["-euc", script]);
         sh.env("PATH", format!("{ours}:{}:{path}", cargo.display()))
-            // Not crates.io, which is not to be had here.
+            // Not crates.io, which is unavailable here.
             .env("CARGO_REGISTRIES_TEST_INDEX", home.registry.index())
             .env("CARGO_REGISTRY_DEFAULT", "test")
             .env("CARGO_NET_RETRY", "0")
@@ -301,7 +301,7 @@ fn the_page_does_what_it_says_word_for_word() {
     sh("cargo logout").run().succeeds();
     assert_eq!(home.ids(), "");
 
-    // That of crates.io is not to be had here either.
+    // That of crates.io is unavailable here, too.
     let crates_io = "cargo login --registry crates-io";
     assert!(move_old.contains(crates_io));
     let move_old = move_old.replace(crates_io, "cargo login");

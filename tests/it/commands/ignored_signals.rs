@@ -1,10 +1,10 @@
-//! Claim: the command of `posixage run` ignores the signals that whoever started it ignores.
+//! Claim: the command of `posixage run` ignores the signals that its starter ignores.
 
 use posixage_tests::{Sandbox, Terminal, ignored};
 use rustix::process::Signal;
 
 #[test]
-fn signals_that_were_ignored_stay_ignored_though_somebody_was_asked() {
+fn ignored_signals_stay_ignored_after_a_prompt() {
     let sandbox = Sandbox::new();
     sandbox
         .run(["init", "--password", "--scrypt-work-factor", "2"])
@@ -24,7 +24,7 @@ fn signals_that_were_ignored_stay_ignored_though_somebody_was_asked() {
 }
 
 #[test]
-fn sigpipe_is_ignored_by_the_command_if_somebody_says_so() {
+fn sigpipe_is_ignored_by_the_command_on_request() {
     let sandbox = Sandbox::new();
     let ignored = |front: &[&str]| {
         let run = sandbox.posixage(["run", "--"]).args(front);

@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 use posixage_tests::{Sandbox, age, golden, keys, shape, tree::Snapshot};
 
 #[test]
-fn says_where_the_store_and_the_key_are_and_whom_it_is_for() {
+fn says_where_store_and_key_are_and_the_recipients() {
     let sandbox = Sandbox::new();
     let init = sandbox.run(["init"]).succeeds();
     let identity = fs::read_to_string(sandbox.identity()).unwrap();
@@ -131,7 +131,7 @@ fn takes_recipients_of_every_kind() {
     sandbox.set("x", "value");
     let dir = sandbox.store().join("eA==");
     assert!(dir.join("secretage").is_file() && dir.join("secretssh").is_file());
-    // And one for nobody, which age adds at random.
+    // And one without a recipient, which age adds at random.
     let kinds: Vec<String> = age::stanzas(&dir.join("secretssh"))
         .into_iter()
         .map(|mut s| s.remove(0))
@@ -165,7 +165,7 @@ fn a_recipient_that_is_none_is_an_error_and_makes_nothing() {
 }
 
 #[test]
-fn a_store_of_the_reference_can_be_told_whom_it_is_for() {
+fn a_reference_store_can_be_given_recipients() {
     let sandbox = Sandbox::new();
     let store = golden::store(&sandbox, "age");
     let key = golden::key(&sandbox, "age-1.txt");

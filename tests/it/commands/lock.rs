@@ -97,7 +97,7 @@ fn a_shared_lock_lets_others_read() {
 }
 
 #[test]
-fn who_waits_gets_the_lock_when_it_is_free() {
+fn a_waiter_gets_the_lock_when_it_is_free() {
     let sandbox = Sandbox::new().initialised();
     let mut holder = sandbox.posixage(["lock"]).args(HOLD).start();
     holder.wait_for("held");
@@ -110,7 +110,7 @@ fn who_waits_gets_the_lock_when_it_is_free() {
 }
 
 #[test]
-fn a_wait_is_announced_and_names_whom_it_waits_for() {
+fn a_wait_is_announced_and_names_the_holder() {
     let sandbox = Sandbox::new().initialised();
     let mut holder = sandbox.posixage(["lock"]).args(HOLD).start();
     holder.wait_for("held");
@@ -128,7 +128,7 @@ fn a_wait_is_announced_and_names_whom_it_waits_for() {
 }
 
 #[test]
-fn a_holder_that_is_killed_leaves_no_lock_once_its_command_is_gone() {
+fn a_killed_holder_leaves_no_lock_after_its_command() {
     let sandbox = Sandbox::new().initialised();
     let holder = sandbox.posixage(["lock"]).args(HOLD).start();
     holder.wait_for("held");
@@ -145,7 +145,7 @@ fn a_command_keeps_the_lock_when_posixage_is_killed() {
     let script = "kill -KILL $PPID; echo killed; cat";
     let mut holder = sandbox
         .posixage(["lock", "--", "sh", "-c", script])
-        // Not the first of its session, whose end would be the end of all.
+        // Not the session leader: its end would end all of them.
         .in_shell(r#""$@"; cat"#)
         .start();
     holder.wait_for("killed");
@@ -164,7 +164,7 @@ fn a_command_keeps_the_lock_when_posixage_is_killed() {
 }
 
 #[test]
-fn sigterm_is_handed_on_and_the_lock_kept_until_the_command_has_ended() {
+fn sigterm_is_passed_on_and_the_lock_kept_until_the_end() {
     let sandbox = Sandbox::new().initialised();
     let script = "trap 'echo trapped; cat; exit 3' TERM; echo held; while :; do read line; done";
     let mut holder = sandbox.posixage(["lock", "--", "sh", "-c", script]).start();

@@ -50,7 +50,7 @@ fn no_key() {
 #[test]
 fn no_terminal() {
     let sandbox = Sandbox::new();
-    // Standard input is a pipe with nothing in it that is never closed: nobody may wait for more
+    // Standard input is a pipe with nothing in it that is never closed: nothing may wait for more
     // than is there, except for the value of `set`.
     for args in [
         &["get", "x"][..],
@@ -322,7 +322,7 @@ fn a_configuration_that_is_not_understood_names_the_file() {
 }
 
 #[test]
-fn a_configuration_that_is_no_file_keeps_nobody_waiting() {
+fn a_configuration_that_is_no_file_does_not_hang() {
     let sandbox = Sandbox::new().initialised();
     let path = sandbox.home().join(".config/posixage/config.toml");
     let refused = || {

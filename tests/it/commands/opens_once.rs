@@ -6,8 +6,8 @@ use posixage_tests::{
     git_credential, strace, tools,
 };
 
-/// Runs the program, and counts how often it opens the root by its path, and reads who the store is
-/// encrypted to.
+/// Runs the program, and counts how often it opens the root by its path, and reads the store's
+/// recipients.
 #[track_caller]
 fn opens_once(sandbox: &Sandbox, program: Program) {
     let (output, trace) = strace::calls(sandbox, program, "openat");

@@ -14,7 +14,7 @@ fn update(sandbox: &Sandbox, id: &str, what: [&str; 2]) -> Program {
 }
 
 #[test]
-fn two_processes_that_increment_a_number_a_thousand_times_each_end_at_two_thousand() {
+fn two_processes_that_each_add_a_thousand_end_at_two_thousand() {
     let sandbox = Sandbox::new().initialised();
     let start = || update(&sandbox, "number", ["increment", "1000"]).start();
     let both = [start(), start()];
@@ -40,7 +40,7 @@ fn a_writer_that_was_stopped_and_overtaken_writes_nothing() {
             .input(value)
             .run()
     };
-    // Nobody gets the lock unasked; the error says who has it, and that it is stopped.
+    // No takeover without being asked for; the error names the holder and says that it is stopped.
     set("too early")
         .fails(6)
         .says([&pid, "stopped", "hint: ", "kill -CONT"]);

@@ -1,4 +1,4 @@
-//! Claim: a person at a prompt keeps nobody waiting, and gets the terminal back as it was.
+//! Claim: a person at a prompt keeps no process waiting, and gets the terminal back as it was.
 
 use std::fs;
 
@@ -65,7 +65,7 @@ fn a_secret_that_appears_while_a_value_is_typed_is_not_replaced() {
 }
 
 #[test]
-fn nobody_types_a_value_for_a_secret_that_is_there() {
+fn no_value_is_asked_for_a_secret_that_exists() {
     let sandbox = Sandbox::new().initialised();
     sandbox.set("x", "old");
     // Nothing is typed: should it ask, this would not end.
@@ -77,7 +77,7 @@ fn nobody_types_a_value_for_a_secret_that_is_there() {
 }
 
 #[test]
-fn a_person_who_asks_for_a_password_holds_no_lock_either() {
+fn no_lock_is_held_during_a_password_prompt() {
     let sandbox = Sandbox::new();
     sandbox
         .run(["init", "--password", "--scrypt-work-factor", "2"])
@@ -162,7 +162,7 @@ fn send(terminal: &Terminal, signal: Signal) {
 }
 
 #[test]
-fn an_interrupted_prompt_gives_the_terminal_back_and_writes_nothing() {
+fn an_interrupted_prompt_restores_the_terminal() {
     for (what, interrupt, signal) in INTERRUPTIONS {
         for answered in [0, 1] {
             let sandbox = Sandbox::new().initialised();
@@ -296,7 +296,7 @@ fn input_that_is_no_terminal_is_read_even_where_there_is_one() {
 }
 
 #[test]
-fn a_password_is_asked_for_on_the_terminal_while_the_value_is_piped() {
+fn the_password_is_asked_for_while_the_value_is_piped() {
     let sandbox = Sandbox::new();
     sandbox
         .run(["init", "--password", "--scrypt-work-factor", "2"])
@@ -387,7 +387,7 @@ fn a_hidden_prompt_is_not_left_by_ctrl_z_to_be_shown_after_fg() {
 }
 
 #[test]
-fn a_hidden_prompt_that_was_stopped_from_outside_is_hidden_when_it_goes_on() {
+fn a_prompt_stopped_from_outside_is_hidden_when_it_continues() {
     let sandbox = Sandbox::new().initialised();
     let bash = sandbox.client("bash").args(["--norc", "--noprofile", "-i"]);
     let mut terminal = Terminal::start(bash.env("PS1", "ready> "));

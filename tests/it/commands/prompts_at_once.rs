@@ -149,7 +149,7 @@ fn with_git(script: &str) -> (Sandbox, PathBuf, Terminal) {
         "protocol=https\nhost=h.example\nusername=zoe\n\n",
     );
     let gate = gate(&sandbox);
-    let git = git_credential::asks_nobody(&sandbox, &[]).args(["credential", "fill"]);
+    let git = git_credential::unattended_git(&sandbox, &[]).args(["credential", "fill"]);
     let git = git.env("GIT_TERMINAL_PROMPT", "1").env("KEY", key);
     (sandbox, gate, Terminal::start(git.in_shell(script)))
 }

@@ -1,4 +1,4 @@
-//! Claim: a store that nobody can write to is listed and read.
+//! Claim: a read-only store is listed and read.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
@@ -27,7 +27,7 @@ fn assert_readable(run: impl Fn(&[&str]) -> Output) {
 }
 
 #[test]
-fn a_store_without_write_permission_is_read_and_refuses_to_be_written() {
+fn a_store_without_write_permission_is_read_only() {
     for with_lock_file in [true, false] {
         let sandbox = Sandbox::ordinary();
         let store = golden::store(&sandbox, "age");
@@ -51,7 +51,7 @@ fn a_store_without_write_permission_is_read_and_refuses_to_be_written() {
             .run();
         output.fails(1).says(["permission denied"]);
         assert_eq!(Snapshot::of(&store), before, "lock file: {with_lock_file}");
-        // Else the directory could not be removed by somebody who is not root.
+        // Else an ordinary user could not remove the directory.
         for path in tree::walk(&store).iter().filter(|path| path.is_dir()) {
             fs::set_permissions(path, fs::Permissions::from_mode(0o700)).unwrap();
         }
@@ -59,7 +59,7 @@ fn a_store_without_write_permission_is_read_and_refuses_to_be_written() {
 }
 
 #[test]
-fn a_store_on_a_read_only_mount_is_read_and_refuses_to_be_written() {
+fn a_store_on_a_read_only_mount_is_read_only() {
     if !tools::may_mount() {
         tools::left_out("a read-only mount, which takes root; file modes are tested");
         return;
@@ -100,7 +100,7 @@ fn a_store_on_a_read_only_mount_is_read_and_refuses_to_be_written() {
 }
 
 #[test]
-fn a_lock_held_elsewhere_still_counts_on_a_store_that_cannot_be_written() {
+fn a_lock_counts_on_a_store_that_cannot_be_written() {
     let sandbox = Sandbox::ordinary();
     let store = golden::store(&sandbox, "age");
     let mut holder = posixage(&sandbox, &store)

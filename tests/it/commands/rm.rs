@@ -93,7 +93,7 @@ fn of_many_that_remove_the_same_one_does() {
 }
 
 #[test]
-fn what_somebody_made_read_only_is_removed_too_and_leaves_nothing() {
+fn read_only_directories_are_removed_too() {
     let sandbox = Sandbox::ordinary().initialised();
     for (id, mode) in [("a", 0o500), ("b", 0o400), ("c", 0o500)] {
         sandbox.set(id, "value");

@@ -179,7 +179,7 @@ fn every_reference_that_fails_is_named_and_nothing_is_started() {
 }
 
 #[test]
-fn a_key_that_does_not_fit_or_a_lock_that_is_held_starts_nothing() {
+fn without_a_fitting_key_or_a_free_lock_nothing_starts() {
     let sandbox = sandbox();
     let script = "touch started";
     let stranger = golden::key(&sandbox, "age-stranger.txt");
@@ -193,7 +193,7 @@ fn a_key_that_does_not_fit_or_a_lock_that_is_held_starts_nothing() {
     holder.wait_for("held");
     let held = run(&sandbox, script).env("POSIXAGE_LOCK_TIMEOUT", "0");
     held.env("Y", "se://other").run().fails(6);
-    // Who needs no secret needs no lock, and no store.
+    // Without references there is no need of a lock, or a store.
     sandbox
         .posixage(["run", "--store", "/nowhere", "--", "true"])
         .run()
@@ -238,7 +238,7 @@ fn a_program_that_cannot_be_run_is_told_as_a_shell_tells_it() {
 }
 
 #[test]
-fn files_go_before_the_environment_and_later_ones_before_earlier_ones() {
+fn env_files_override_the_environment_and_earlier_files() {
     let sandbox = sandbox();
     sandbox.set("other", "other value");
     let first = sandbox.file(
@@ -319,7 +319,7 @@ fn a_reference_in_two_variables_is_resolved_once() {
     };
     assert_eq!(opened("db/password"), (1, 2));
     assert_eq!(opened("other"), (1, 2));
-    // In place: nobody is forked.
+    // In place: no process is forked.
     let executed =
         |call: &&posixage_tests::calls::Call| call.name == "execve" && call.returned == Some(0);
     assert_eq!(calls.iter().filter(executed).count(), 2);
@@ -354,7 +354,7 @@ fn a_person_is_asked_for_the_password_once() {
 }
 
 #[test]
-fn nothing_of_a_value_is_in_arguments_files_or_on_standard_error() {
+fn no_value_is_in_arguments_files_or_standard_error() {
     let sandbox = sandbox();
     let script = "tr '\\0' '\\n' </proc/$$/cmdline";
     let output = sandbox

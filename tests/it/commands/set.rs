@@ -45,7 +45,7 @@ fn of_many_first_ones_none_is_lost() {
 }
 
 #[test]
-fn a_named_place_that_is_not_there_is_an_error_that_says_how_to_make_it() {
+fn a_missing_named_place_is_an_error_that_hints_at_init() {
     let sandbox = Sandbox::new();
     let place = sandbox.home().join("nowhere");
     let text = place.to_str().unwrap();
@@ -157,7 +157,7 @@ fn of_many_that_create_the_same_one_does() {
 }
 
 #[test]
-fn of_many_that_replace_the_same_one_each_does_and_the_last_stays() {
+fn of_many_writes_of_one_secret_the_last_stays() {
     let sandbox = Sandbox::new().initialised();
     let values: Vec<String> = (0..8).map(|n| n.to_string().repeat(100_000)).collect();
     let start = |value: &String| {
@@ -175,7 +175,7 @@ fn of_many_that_replace_the_same_one_each_does_and_the_last_stays() {
 }
 
 #[test]
-fn who_reads_while_it_is_replaced_sees_the_old_value_or_the_new() {
+fn a_reader_during_an_overwrite_sees_old_or_new() {
     let sandbox = Sandbox::new().initialised();
     let values = ["old".repeat(50_000), "new".repeat(60_000)];
     sandbox.set("x", values[0].as_str());

@@ -65,7 +65,7 @@ fn keys_are_tried_on_a_store_of_the_reference() {
 }
 
 #[test]
-fn nobody_is_asked_for_a_passphrase() {
+fn no_passphrase_is_asked_for() {
     let sandbox = Sandbox::new();
     sandbox
         .run([
@@ -78,14 +78,14 @@ fn nobody_is_asked_for_a_passphrase() {
         let key = keys::locked(&sandbox, name);
         status(&sandbox, &["-i", key.to_str().unwrap()])["keys"][0]["fits"].clone()
     };
-    // An SSH key says who it is without being unlocked; an age identity does not.
+    // An SSH key shows its public half without its passphrase; an age identity does not.
     assert_eq!(fits("ssh-rsa-locked"), json!(true));
     assert_eq!(fits("ssh-ed25519-locked"), json!(false));
     assert_eq!(fits("age-locked"), Value::Null);
 }
 
 #[test]
-fn names_who_holds_the_lock_and_does_not_wait_for_it() {
+fn names_the_lock_holder_without_waiting() {
     let sandbox = Sandbox::new().initialised();
     let mut holder = sandbox
         .posixage(["lock", "--", "sh", "-c", "echo held; cat"])

@@ -22,7 +22,7 @@ fn a_reader_that_goes_away_ends_it_without_a_word() {
         (output.out().as_str(), output.err().as_str()),
         ("{", "141\n")
     );
-    // Somebody who reads nothing at all.
+    // A reader that reads nothing at all.
     let output = into(sandbox.posixage(["get", "large"]), "true").succeeds();
     assert_eq!(
         (output.out().as_str(), output.err().as_str()),

@@ -1,5 +1,5 @@
 //! Claim: a service finds its key where systemd puts it, with the modes and owners that systemd gives
-//! it, and nothing of it is taken from whom systemd would not have given it to.
+//! it, and takes none that systemd would not have put there.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 

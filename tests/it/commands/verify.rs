@@ -282,9 +282,9 @@ fn a_name_forges_no_line_and_turns_no_text_around() {
 }
 
 #[test]
-fn what_belongs_to_somebody_else_is_named() {
+fn another_users_files_are_named() {
     if !tools::is_root() {
-        tools::left_out("a file of somebody else's: only root gives files away");
+        tools::left_out("a file of another user: only root gives files away");
         return;
     }
     let problem = format!("belongs to user {ORDINARY_USER}");
@@ -348,7 +348,7 @@ fn a_copy_that_is_missing_is_named() {
 
 /// A header names an SSH recipient, and tells how many native ones there are.
 #[test]
-fn a_secret_that_is_not_encrypted_to_the_stores_recipients_is_named() {
+fn a_secret_not_encrypted_to_the_recipients_is_named() {
     let recipient = |name: &str| {
         let path = posixage_tests::binary::workspace()
             .join("fixtures/keys")
@@ -421,8 +421,8 @@ fn a_copy_of_the_wrong_type_is_named() {
 }
 
 #[test]
-fn a_copy_that_no_key_fits_is_worth_knowing_and_one_that_a_key_should_fit_is_wrong() {
-    // As somebody left it who has the store's public key, and encrypted to his own.
+fn only_a_ciphertext_that_a_key_should_fit_is_wrong() {
+    // As if written by a person with the store's public key, who encrypted to another.
     let store = Store::new();
     let other = Sandbox::new().initialised();
     other.set("a", "planted");
@@ -450,7 +450,7 @@ fn a_copy_that_no_key_fits_is_worth_knowing_and_one_that_a_key_should_fit_is_wro
 }
 
 #[test]
-fn a_secret_that_cannot_be_read_is_found_and_the_others_are_checked_and_repaired() {
+fn an_unreadable_secret_is_found_and_others_are_checked() {
     let mut went_on = 0;
     for nth in 1.. {
         let store = Store::new();

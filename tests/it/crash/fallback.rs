@@ -13,26 +13,26 @@ const NO_RENAMEAT2: &str = "inject=renameat2:error=EINVAL";
 const NO_EXCHANGE: &str = "inject=renameat2:error=EINVAL:when=1";
 
 #[test]
-fn an_overwrite_in_two_renames_survives_a_kill_before_any_system_call() {
+fn an_overwrite_in_two_renames_survives_a_kill_at_any_call() {
     let deaths = survives_kills(Operation::Overwrite, &[NO_EXCHANGE]);
     // Ours read a secret that was set aside, and the next writer put it back.
     assert!(deaths.set_aside > 0, "{deaths:?}");
 }
 
 #[test]
-fn an_update_in_two_renames_survives_a_kill_before_any_system_call() {
+fn an_update_in_two_renames_survives_a_kill_at_any_call() {
     let deaths = survives_kills(Operation::Update, &[NO_RENAMEAT2]);
     assert!(deaths.set_aside > 0, "{deaths:?}");
 }
 
 #[test]
-fn writing_many_in_two_renames_each_survives_a_kill_before_any_system_call() {
+fn set_many_in_two_renames_survives_a_kill_at_any_call() {
     let deaths = survives_kills(Operation::Many, &[NO_RENAMEAT2]);
     assert!(deaths.set_aside > 0, "{deaths:?}");
 }
 
 #[test]
-fn a_creation_by_a_plain_rename_survives_a_kill_before_any_system_call() {
+fn a_creation_by_plain_rename_survives_a_kill_at_any_call() {
     survives_kills(Operation::Create, &[NO_RENAMEAT2]);
 }
 

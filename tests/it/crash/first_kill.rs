@@ -14,7 +14,7 @@ fn set(sandbox: &Sandbox, value: &str) -> Program {
 }
 
 #[test]
-fn a_first_use_killed_before_any_system_call_is_mended_by_the_second() {
+fn a_second_use_repairs_a_first_killed_at_any_call() {
     let sandbox = Sandbox::new();
     let home = sandbox.home().display().to_string();
     let census = strace::census(&sandbox, set(&sandbox, "first"), &[], &home);

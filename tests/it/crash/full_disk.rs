@@ -4,7 +4,7 @@ use std::fs;
 
 use posixage_tests::{Program, Sandbox, tools};
 
-/// Runs `script` where `$STORE` is a store on a file system of 256 KiB that nobody else sees, and
+/// Runs `script` where `$STORE` is a store on a private file system of 256 KiB, and
 /// `"$@"` is `posixage --store "$STORE"`.
 fn on_a_small_disk(sandbox: &Sandbox, script: &str) -> Program {
     let store = sandbox.directory("disk");

@@ -26,7 +26,7 @@ use posixage_tests::{
 enum Others {
     /// Nothing.
     Quiet,
-    /// Everything, at once: after each call somebody calls sync(2).
+    /// Everything, at once: after each call another process calls sync(2).
     Sync,
 }
 

@@ -37,12 +37,12 @@ fn a_kill_in_an_update_leaves_the_old_value_or_the_new_one() {
 }
 
 #[test]
-fn a_kill_while_many_are_written_leaves_the_old_value_or_the_new_one() {
+fn a_kill_while_many_are_written_leaves_old_or_new() {
     survives(Row::Many);
 }
 
 #[test]
-fn a_kill_while_threads_write_many_leaves_the_old_value_or_the_new_one() {
+fn a_kill_while_threads_write_many_leaves_old_or_new() {
     survives(Row::Wide);
 }
 

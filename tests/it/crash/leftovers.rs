@@ -52,7 +52,7 @@ fn stages_and_trash_of_the_dead_are_gone_after_the_next_write() {
 #[test]
 #[expect(
     clippy::disallowed_methods,
-    reason = "plays a living writer, whose sign of life it is"
+    reason = "plays a live writer, which is recognised by its flock"
 )]
 fn the_stage_of_a_living_writer_stays() {
     let sandbox = Sandbox::new().initialised();
@@ -67,7 +67,7 @@ fn the_stage_of_a_living_writer_stays() {
 }
 
 #[test]
-fn a_writer_killed_while_it_waits_for_the_lock_leaves_nothing_for_long() {
+fn a_writer_killed_in_its_wait_leaves_nothing_for_long() {
     let sandbox = Sandbox::new().initialised();
     sandbox.set("x", "old");
     let mut holder = sandbox

@@ -47,7 +47,7 @@ fn on_overlayfs(test: &str) {
 
 fn on_bindfs(test: &str) {
     if !tools::is_root() {
-        tools::left_out("bindfs, which takes root to mount where nobody else sees it");
+        tools::left_out("bindfs, which only root can mount in a private namespace");
         return;
     }
     let _ = tools::need("bindfs", "bindfs");
@@ -153,7 +153,7 @@ fn a_storm_loses_nothing_here() {
 /// A store in the lower layer, as in a container's image. Its directories can only be renamed where
 /// the kernel's `redirect_dir` is on; elsewhere a write fails, and changes nothing.
 #[test]
-fn on_overlayfs_a_secret_of_the_lower_layer_is_replaced_or_stays() {
+fn on_overlayfs_a_lower_secret_is_replaced_or_stays() {
     let sandbox = Sandbox::new().initialised();
     sandbox.set("some/secret", "old");
     let mounts = format!("{TMPFS}; {OVERLAY}").replace("lowerdir=$1/lower", "lowerdir=$LOWER");

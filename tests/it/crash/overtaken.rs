@@ -1,5 +1,5 @@
 //! Claim: a writer that loses its lock, at whichever of its system calls, changes nothing from there
-//! on: what the other wrote who has the lock now is there, and the next write leaves nothing else.
+//! on: what the new holder wrote is there, and the next write leaves nothing else.
 //!
 //! One call cannot be helped: the look at the lock file itself, behind which a rename follows.
 
@@ -37,7 +37,7 @@ enum Moment {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "asks whether somebody has the exclusive lock"
+    reason = "asks whether the exclusive lock is held"
 )]
 fn moment(subject: &Subject, calls: &str) -> Moment {
     let Ok(lock) = File::open(subject.store().join(".posixage.lock")) else {
@@ -143,17 +143,17 @@ fn an_update_that_is_overtaken_writes_nothing_more() {
 }
 
 #[test]
-fn writing_many_that_is_overtaken_writes_nothing_more_and_takes_nothing_back() {
+fn an_overtaken_set_many_writes_and_undoes_nothing_more() {
     writes_nothing_more(Operation::Many, &[]);
 }
 
 #[test]
-fn an_overwrite_in_two_renames_that_is_overtaken_writes_nothing_more() {
+fn an_overtaken_overwrite_in_two_renames_writes_nothing_more() {
     writes_nothing_more(Operation::Overwrite, &[NO_EXCHANGE]);
 }
 
 #[test]
-fn writing_many_in_two_renames_each_that_is_overtaken_writes_nothing_more() {
+fn an_overtaken_set_many_in_two_renames_writes_nothing_more() {
     writes_nothing_more(Operation::Many, &[NO_EXCHANGE]);
 }
 

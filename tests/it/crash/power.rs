@@ -169,7 +169,7 @@ fn putting_a_secret_back_survives_power_cuts() {
     survives(&subject, program, &[], &[Some(1), Some(1)]);
 }
 
-/// One whose commit died after the new directory had taken its place goes; so do other leftovers.
+/// If its commit died after the new directory had taken the name, it goes; so do other leftovers.
 #[test]
 fn sweeping_survives_power_cuts() {
     let subject = Subject::new();

@@ -96,16 +96,16 @@ fn read(sandbox: &Sandbox) -> Result<State, String> {
 }
 
 #[test]
-fn a_first_secret_survives_power_cuts_with_its_store_and_its_key() {
+fn a_first_use_survives_power_cuts() {
     let sandbox = Sandbox::new();
     let replay = Replay::of(&sandbox.home());
     let calls = strace::record(&sandbox, set(&sandbox, 1), &[]);
     survives(replay, &calls, States::All);
 }
 
-/// Who comes second must not rely on what the first has not brought to disk.
+/// The second process must not rely on what the first has not brought to disk.
 #[test]
-fn a_first_secret_survives_power_cuts_after_a_process_that_died_making_the_store() {
+fn a_first_secret_survives_power_cuts_after_a_death_at_init() {
     // At each death before an fsync something is not on disk.
     let calls: &[&str] = match posixage_tests::long() {
         true => &["fsync", "mkdir", "mkdirat", "linkat", "unlink", "renameat2"],

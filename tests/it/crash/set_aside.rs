@@ -1,5 +1,5 @@
 //! What a commit without `RENAME_EXCHANGE` had set aside when it died: read, put back, and never
-//! mistaken for a secret that somebody removed, whoever writes next, and in whichever process.
+//! mistaken for a removed secret, whichever process writes next.
 
 use std::fs;
 
@@ -67,7 +67,7 @@ fn a_secret_set_aside_is_read_and_listed() {
 }
 
 #[test]
-fn a_secret_set_aside_is_there_for_whoever_creates_it() {
+fn a_secret_set_aside_is_not_created_again() {
     let (subject, store) = died_between();
     let created = store.create(subject.id(), &marked::secret(subject.id(), 3));
     assert!(
@@ -78,7 +78,7 @@ fn a_secret_set_aside_is_there_for_whoever_creates_it() {
 }
 
 #[test]
-fn a_secret_set_aside_is_there_for_whoever_removes_it_and_gone_afterwards() {
+fn a_secret_set_aside_can_be_removed() {
     let (subject, store) = died_between();
     store.remove(subject.id()).expect("remove");
     assert_eq!(read(&store, subject.id()), Ok(None));
@@ -86,7 +86,7 @@ fn a_secret_set_aside_is_there_for_whoever_removes_it_and_gone_afterwards() {
 }
 
 #[test]
-fn a_secret_set_aside_is_there_for_whoever_updates_it() {
+fn a_secret_set_aside_is_seen_by_an_update() {
     let (subject, store) = died_between();
     let updated = store.update(subject.id(), |current| {
         let current = current.map(|secret| marked::mark_of(subject.id(), secret));
@@ -98,7 +98,7 @@ fn a_secret_set_aside_is_there_for_whoever_updates_it() {
 }
 
 #[test]
-fn a_removal_does_not_bring_back_what_an_older_write_had_set_aside() {
+fn a_removal_does_not_bring_back_a_secret_set_aside() {
     let (subject, store) = died_behind();
     assert_eq!(read(&store, subject.id()), Ok(Some(2)));
     store.remove(subject.id()).expect("remove");
@@ -107,7 +107,7 @@ fn a_removal_does_not_bring_back_what_an_older_write_had_set_aside() {
 }
 
 #[test]
-fn an_overwrite_is_not_in_the_way_of_what_an_older_write_had_set_aside() {
+fn an_overwrite_coexists_with_a_secret_set_aside_before() {
     let (subject, store) = died_behind();
     store
         .set(subject.id(), &marked::secret(subject.id(), 3))

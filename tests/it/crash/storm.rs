@@ -2,6 +2,6 @@
 //! restarts them. `POSIXAGE_LONG=1` makes it 30 seconds.
 
 #[test]
-fn a_storm_of_processes_that_are_killed_loses_no_acknowledged_write() {
+fn a_storm_of_kills_loses_no_acknowledged_write() {
     posixage_tests::storm_processes::survives();
 }

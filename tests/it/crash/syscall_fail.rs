@@ -27,21 +27,21 @@ fn an_update_in_which_a_call_fails_leaves_the_old_value() {
 }
 
 #[test]
-fn writing_many_in_which_a_call_fails_leaves_the_old_values_or_says_how_many_are_new() {
+fn a_failed_call_in_set_many_keeps_old_values_or_counts_new() {
     survives_failures(Operation::Many, &[]);
 }
 
 #[test]
-fn a_read_in_which_a_call_fails_is_an_error_and_not_a_secret_that_is_not_there() {
+fn a_failed_call_in_get_is_an_error_and_not_a_missing_secret() {
     reads_through_failures(&["get", "some/secret"]);
 }
 
 #[test]
-fn a_list_in_which_a_call_fails_is_an_error_and_not_a_shorter_list() {
+fn a_failed_call_in_list_is_an_error_and_no_shorter_list() {
     reads_through_failures(&["list", "--long"]);
 }
 
 #[test]
-fn a_check_in_which_a_call_fails_is_an_error_and_finds_nothing_that_is_not_there() {
+fn a_failed_call_in_verify_is_an_error_and_no_false_finding() {
     reads_through_failures(&["verify", "--decrypt"]);
 }

@@ -12,7 +12,7 @@ fn a_creation_killed_before_any_system_call_is_whole_or_absent() {
 }
 
 #[test]
-fn an_overwrite_killed_before_any_system_call_is_the_old_or_the_new_value() {
+fn an_overwrite_killed_before_any_call_is_old_or_new() {
     survives_kills(Operation::Overwrite, &[]);
 }
 
@@ -22,26 +22,26 @@ fn a_removal_killed_before_any_system_call_is_done_or_not_begun() {
 }
 
 #[test]
-fn an_update_killed_before_any_system_call_is_the_old_or_the_new_value() {
+fn an_update_killed_before_any_call_is_old_or_new() {
     survives_kills(Operation::Update, &[]);
 }
 
 #[test]
-fn writing_many_killed_before_any_system_call_leaves_the_first_new_and_the_others_old() {
+fn set_many_killed_at_any_call_leaves_first_new_others_old() {
     survives_kills(Operation::Many, &[]);
 }
 
 #[test]
-fn an_overwrite_interrupted_after_any_system_call_is_the_old_or_the_new_value() {
+fn an_overwrite_interrupted_after_any_call_is_old_or_new() {
     survives_signals(Operation::Overwrite, INT, &[]);
 }
 
 #[test]
-fn an_overwrite_terminated_after_any_system_call_is_the_old_or_the_new_value() {
+fn an_overwrite_terminated_after_any_call_is_old_or_new() {
     survives_signals(Operation::Overwrite, TERM, &[]);
 }
 
 #[test]
-fn a_removal_interrupted_after_any_system_call_is_done_or_not_begun() {
+fn a_removal_interrupted_after_any_call_is_done_or_not_begun() {
     survives_signals(Operation::Delete, INT, &[]);
 }

@@ -184,7 +184,7 @@ fn the_first_login_needs_nothing_but_creds_store() {
 }
 
 #[test]
-fn setup_takes_over_what_docker_has_kept_in_plaintext_and_undo_gives_it_back() {
+fn setup_moves_dockers_plaintext_and_undo_restores_it() {
     let sandbox = in_plaintext();
     let registries = [ZOE, BOB].map(|user| (Registry::start(&sandbox, &[user]), user));
     for (registry, user) in &registries {
@@ -229,7 +229,7 @@ fn a_key_that_does_not_fit_is_shown_to_the_person() {
     assert!(!output.status.success(), "{output:?}");
     drop(output.says(["no key fits secret docker/127.0.0.1", "age-stranger.txt"]));
 
-    // Behind a passphrase, with nobody to type it: an error, and no hang.
+    // Passphrase-protected, without a terminal: an error, and no hang.
     let locked = keys::locked(&sandbox, "age-locked");
     let output = again(&locked);
     assert!(!output.status.success(), "{output:?}");
@@ -267,7 +267,7 @@ fn a_key_behind_a_passphrase_is_unlocked_at_dockers_terminal() {
 }
 
 #[test]
-fn a_full_disk_is_shown_to_the_person_and_leaves_the_older_login() {
+fn a_full_disk_is_reported_and_leaves_the_older_login() {
     if !tools::may_mount() {
         tools::left_out("a full disk, which takes root to mount one that is small");
         return;

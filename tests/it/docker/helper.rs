@@ -103,7 +103,7 @@ fn garbage_is_an_error_that_does_not_quote_it() {
 }
 
 #[test]
-fn the_first_store_makes_store_and_key_and_says_so_on_standard_error() {
+fn the_first_store_makes_store_and_key_and_says_so() {
     let sandbox = Sandbox::new();
     let output = helper(&sandbox, "store", request("host", "zoe", "secret")).run();
     let output = output.succeeds();
@@ -184,7 +184,7 @@ fn what_go_escapes_is_what_was_meant() {
 }
 
 #[test]
-fn the_last_login_wins_whoever_it_is() {
+fn the_last_login_wins() {
     let sandbox = Sandbox::new().initialised();
     store(&sandbox, "host", "zoe", "zoe's");
     store(&sandbox, "host", "bob", "bob's");

@@ -97,7 +97,7 @@ fn with_a_person_at_the_terminal_it_asks_there_and_nowhere_else() {
 }
 
 #[test]
-fn a_store_locked_for_longer_than_the_deadline_is_an_error_that_names_the_holder() {
+fn a_lock_held_past_the_deadline_is_an_error_with_its_holder() {
     let sandbox = Sandbox::new().initialised();
     store(&sandbox, "host", "zoe", "secret");
     let holder = sandbox
@@ -136,7 +136,7 @@ fn one_damaged_entry_does_not_hide_the_others() {
 }
 
 #[test]
-fn a_named_store_that_is_not_there_is_an_error_that_says_how_to_make_it() {
+fn a_missing_named_store_is_an_error_that_hints_at_init() {
     let sandbox = Sandbox::new();
     let nowhere = sandbox.home().join("nowhere");
     for (action, input) in [
@@ -157,7 +157,7 @@ fn a_named_store_that_is_not_there_is_an_error_that_says_how_to_make_it() {
 }
 
 #[test]
-fn what_cannot_be_said_on_standard_output_is_said_on_standard_error() {
+fn a_failed_standard_output_is_said_on_standard_error() {
     let sandbox = Sandbox::new();
     let full = helper(&sandbox, "get", "host")
         .in_shell("\"$@\" >/dev/full")

@@ -17,7 +17,7 @@ use posixage_tests::{
 use serde_json::Value;
 
 #[test]
-fn passwords_and_tokens_go_into_the_store_and_everything_else_stays_as_it_is() {
+fn only_passwords_and_tokens_move_into_the_store() {
     let sandbox = with_config(CONFIG);
     fs::set_permissions(sandbox.docker_config(), fs::Permissions::from_mode(0o644)).unwrap();
     let home = Snapshot::of(&sandbox.home());
@@ -111,7 +111,7 @@ fn a_dry_run_says_the_same_and_changes_nothing() {
 }
 
 #[test]
-fn a_config_that_is_missing_or_empty_or_of_another_shape_comes_back_as_it_was() {
+fn undo_restores_a_missing_empty_or_odd_config() {
     let sandbox = Sandbox::new();
     setup(&sandbox);
     assert_eq!(
@@ -204,7 +204,7 @@ fn docker_config_names_the_directory() {
 
 #[test]
 fn a_leftover_in_the_file_does_not_replace_what_docker_uses() {
-    // Docker asks the helper already; what is in the file is a leftover, and nobody knows of what.
+    // Docker asks the helper already; what is in the file is a leftover of unknown origin.
     let config = "{\"auths\":{\"h\":{\"auth\":\"em9lOmNhbmFyeS0x\"}},\"credsStore\":\"posixage\"}";
     let sandbox = with_config(config).initialised();
     store(&sandbox, "h", "zoe", "in use");

@@ -28,7 +28,7 @@ fn auth_file(sandbox: &Sandbox, path: &Path, args: &[&str]) -> Program {
 }
 
 #[test]
-fn two_files_with_two_accounts_at_one_registry_do_not_overwrite_each_other() {
+fn two_files_with_two_accounts_do_not_overwrite_each_other() {
     let sandbox = Sandbox::new();
     let a = sandbox.file("a/config.json", ZOE);
     let b = sandbox.file("b/config.json", BOB);
@@ -49,7 +49,7 @@ fn two_files_with_two_accounts_at_one_registry_do_not_overwrite_each_other() {
 }
 
 #[test]
-fn dockers_login_and_podmans_at_one_registry_do_not_overwrite_each_other() {
+fn dockers_and_podmans_logins_do_not_overwrite_each_other() {
     let sandbox = with_config(ZOE);
     let podman = sandbox.file("auth.json", BOB);
     setup(&sandbox);
@@ -64,7 +64,7 @@ fn dockers_login_and_podmans_at_one_registry_do_not_overwrite_each_other() {
 }
 
 #[test]
-fn a_login_that_is_in_the_store_is_not_overwritten_by_an_older_one_in_the_file() {
+fn setup_does_not_replace_a_stored_login_by_the_files() {
     let sandbox = with_config(ZOE).initialised();
     store(&sandbox, "h", "zoe", "newer");
     docker(&sandbox, &["setup"]).run().fails(4);
@@ -148,7 +148,7 @@ fn json_that_docker_reads_in_another_way_is_refused() {
 }
 
 #[test]
-fn what_docker_would_no_longer_find_is_refused_before_anything_is_done() {
+fn what_docker_would_no_longer_find_is_refused_first() {
     for entry in [
         r#"{"auth":"!"}"#,
         r#"{"auth":"em9lOmNhbmFyeS0x","identitytoken":"t"}"#,

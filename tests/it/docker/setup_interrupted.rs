@@ -1,5 +1,5 @@
 //! Claim: no login is lost, and none comes back, when `posixage docker setup` or `--undo` fails or is
-//! killed, and when somebody logs in or out while it works.
+//! killed, and when a login or logout happens meanwhile.
 
 use std::fs;
 
@@ -49,7 +49,7 @@ fn a_login_while_undo_works_is_not_lost() {
 }
 
 #[test]
-fn a_file_with_plaintext_that_a_killed_run_left_is_named_and_removed() {
+fn plaintext_left_by_a_killed_run_is_named_and_removed() {
     if !tools::may_trace() {
         tools::left_out("a kill before a single system call, which takes root to trace");
         return;
@@ -100,7 +100,7 @@ fn a_logout_while_setup_works_is_not_taken_back() {
 }
 
 #[test]
-fn a_logout_after_a_setup_that_was_killed_is_not_put_back_and_what_the_store_has_is_named() {
+fn a_logout_after_a_killed_setup_is_not_undone_by_the_next() {
     if !tools::may_trace() {
         tools::left_out("a kill before a single system call, which takes root to trace");
         return;
@@ -142,7 +142,7 @@ fn a_setup_that_fails_leaves_no_copy_in_the_store() {
 }
 
 #[test]
-fn whatever_call_fails_loses_no_credential_and_a_second_run_ends_the_work() {
+fn a_second_run_finishes_a_setup_in_which_any_call_failed() {
     if !tools::may_trace() {
         tools::left_out("system calls that fail, which takes root to trace");
         return;

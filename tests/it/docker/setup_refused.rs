@@ -44,7 +44,7 @@ fn an_invalid_config_is_an_error_and_untouched() {
 }
 
 #[test]
-fn a_config_that_may_not_be_written_is_an_error_before_anything_is_done() {
+fn an_unwritable_config_is_an_error_before_any_change() {
     let sandbox = with_config(CONFIG);
     let config = sandbox.docker_config();
     fs::set_permissions(&config, fs::Permissions::from_mode(0o400)).unwrap();
@@ -74,7 +74,7 @@ fn a_config_that_may_not_be_written_is_an_error_before_anything_is_done() {
 }
 
 #[test]
-fn without_the_helper_in_path_nothing_is_done_and_the_hint_says_where_it_is() {
+fn without_the_helper_in_path_setup_only_says_where_it_is() {
     let sandbox = with_config(CONFIG);
     let before = Snapshot::of(&sandbox.home());
     let setup = sandbox
@@ -88,7 +88,7 @@ fn without_the_helper_in_path_nothing_is_done_and_the_hint_says_where_it_is() {
 }
 
 #[test]
-fn a_helper_that_does_not_do_its_work_is_found_out_before_anything_is_moved() {
+fn a_broken_helper_is_detected_before_anything_moves() {
     for (script, said) in [
         ("exit 1", "store:"),
         ("echo broken; exit 1", "broken"),

@@ -12,7 +12,7 @@ use posixage_tests::{
 use serde_json::{Value, json};
 
 #[test]
-fn undo_puts_back_what_is_in_the_store_now_and_leaves_what_came_since() {
+fn undo_puts_back_current_values_and_leaves_later_logins() {
     let sandbox = with_config(CONFIG);
     setup(&sandbox);
     // As docker does it: bob logs in over zoe, the Hub is logged out, a new registry is logged in.
@@ -52,7 +52,7 @@ fn undo_puts_back_what_is_in_the_store_now_and_leaves_what_came_since() {
 }
 
 #[test]
-fn undo_leaves_alone_what_somebody_has_set_since() {
+fn undo_leaves_later_changes_alone() {
     let sandbox = with_config(CONFIG);
     setup(&sandbox);
     let other = sandbox
@@ -77,7 +77,7 @@ fn undo_without_the_key_changes_nothing() {
 }
 
 #[test]
-fn killed_at_any_step_it_loses_no_credential_and_a_second_run_ends_the_work() {
+fn a_second_run_finishes_a_setup_killed_at_any_step() {
     if !tools::may_trace() {
         tools::left_out("kills before single system calls, which take root to trace");
         return;

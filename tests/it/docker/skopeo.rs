@@ -47,7 +47,7 @@ fn assert_nothing_in_the_clear(sandbox: &Sandbox) {
     }
 }
 
-/// Pushes an image, looks at it, logs in as somebody else and out.
+/// Pushes an image, looks at it, logs in as another user and out.
 fn works(sandbox: &Sandbox) {
     let registry = Registry::start(sandbox, &[ZOE, BOB]);
     let address = registry.address.as_str();
@@ -167,7 +167,7 @@ fn setup(sandbox: &Sandbox, args: &[&str]) -> Program {
 }
 
 #[test]
-fn setup_moves_what_skopeo_has_kept_in_plaintext_and_undo_gives_it_back() {
+fn setup_moves_skopeos_plaintext_and_undo_restores_it() {
     let sandbox = Sandbox::new();
     let registries = [ZOE, BOB].map(|user| (Registry::start(&sandbox, &[user]), user));
     for (registry, user) in &registries {

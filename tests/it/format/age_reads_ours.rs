@@ -1,5 +1,5 @@
 //! Claim: what we write is read by Debian's `age`, costs a guesser of passwords what it should, and
-//! is nobody else's to read whatever the umask.
+//! is closed to other users whatever the umask.
 
 use std::{
     fs,
@@ -154,7 +154,7 @@ fn the_scrypt_work_factor_is_18_on_a_busy_machine_too() {
 }
 
 #[test]
-fn the_scrypt_work_factor_of_the_binary_is_18_unless_asked_otherwise() {
+fn the_binarys_default_scrypt_work_factor_is_18() {
     let sandbox = Sandbox::new();
     let password = sandbox.file("password", "the password\n");
     let busy = Burners::start();
@@ -239,7 +239,7 @@ fn first_use_works_and_is_private_whatever_the_umask() {
 }
 
 #[test]
-fn modes_are_0700_and_0600_whatever_an_acl_or_setgid_directory_hands_down() {
+fn modes_are_0700_and_0600_whatever_acl_or_setgid_say() {
     let sandbox = Sandbox::new();
     let above = sandbox.directory("above");
     fs::set_permissions(&above, fs::Permissions::from_mode(0o2777)).unwrap();

@@ -54,7 +54,7 @@ fn ciphertexts_that_are_none() {
 }
 
 #[test]
-fn work_that_nobody_should_do() {
+fn excessive_work_factors_are_refused() {
     let says = "asks for scrypt work factor 23; the limit is 22";
     let case = Case::kept("scrypt-work-factor-23", 7, says, false);
     let password = golden::key(&case.sandbox, "password.txt");

@@ -339,7 +339,7 @@ fn the_password_is_read_from_each_place_that_may_hold_it() {
 }
 
 #[test]
-fn what_we_add_to_a_store_of_the_reference_is_for_the_keys_in_use_and_leaves_the_rest_alone() {
+fn writes_to_a_reference_store_use_the_keys_in_use() {
     let sandbox = Sandbox::new();
     for (name, keys) in STORES {
         if name == "password-default" {

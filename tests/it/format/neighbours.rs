@@ -173,7 +173,7 @@ fn writing_beside_strange_neighbours_leaves_them_alone() {
 }
 
 #[test]
-fn a_secret_with_strange_files_in_it_can_be_replaced_and_removed() {
+fn a_secret_with_strange_files_can_be_replaced_and_removed() {
     let sandbox = Sandbox::new();
     let store = strange_store(&sandbox);
     posixage(&sandbox, &store)
@@ -281,7 +281,7 @@ fn flip(file: &Path, at: isize) {
 }
 
 #[test]
-fn a_damaged_secret_is_an_error_that_names_it_and_hides_no_other() {
+fn a_damaged_secret_is_named_and_hides_no_other() {
     let victim = "github/token";
     for (harm, inflict) in HARMS {
         let sandbox = Sandbox::new();
@@ -330,7 +330,7 @@ fn one_damaged_copy_does_not_matter_to_a_key_of_another_type() {
 }
 
 #[test]
-fn something_else_where_the_lock_file_belongs_is_an_error_and_no_hang() {
+fn a_foreign_lock_file_is_an_error_and_no_hang() {
     for kind in ["fifo", "directory", "link"] {
         let sandbox = Sandbox::new();
         let store = golden::store(&sandbox, "age");

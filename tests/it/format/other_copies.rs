@@ -1,5 +1,5 @@
-//! Claim: of the copies for keys that are not there nothing is read; all the same they are named when
-//! no key fits.
+//! Claim: ciphertexts for key types that are not in use are not read; still, an error without a fitting
+//! key names them.
 
 use std::sync::{Arc, Mutex};
 
@@ -21,7 +21,7 @@ fn place() -> Place {
     place
 }
 
-/// Opens the store with a key that does not fit, which comes while somebody takes the lock for good.
+/// Opens the store with a key that does not fit, which arrives while another handle takes the lock for good.
 fn with_a_wrong_key(place: &Place) -> (Store, Arc<Mutex<Option<lock::Guard>>>) {
     let held = Arc::new(Mutex::new(None));
     let (holder, other) = (Arc::clone(&held), place.builder().open().expect("open"));
@@ -46,7 +46,7 @@ fn fits_not(found: Result<Secret, Error>) {
 }
 
 #[test]
-fn a_wrong_key_is_said_to_be_wrong_while_somebody_else_has_the_lock() {
+fn a_wrong_key_is_reported_while_another_has_the_lock() {
     let place = place();
     let (store, held) = with_a_wrong_key(&place);
     fits_not(store.get(&x()));

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use posixage_tests::{
     Output, Program, Sandbox, Terminal,
-    git_credential::{asks_nobody, fill},
+    git_credential::{fill, unattended_git},
     git_server::GitServer,
     keys, page, tools,
     tree::Snapshot,
@@ -37,12 +37,12 @@ impl Home {
         home
     }
 
-    /// git, with nobody to ask.
+    /// git, with no terminal to ask on.
     fn git(&self, args: &[&str]) -> Program {
-        asks_nobody(&self.sandbox, &[]).args(args)
+        unattended_git(&self.sandbox, &[]).args(args)
     }
 
-    /// git, with somebody to ask, who answers with this.
+    /// git, with a person to ask, who answers with this.
     fn asking(&self, args: &[&str], username: &str, password: &str) -> Output {
         let script = format!(
             "#!/bin/sh\necho asked >>'{}'\ncase $1 in Username*) echo {username};; *) echo {password};; esac\n",
@@ -51,7 +51,7 @@ impl Home {
         let askpass = self.sandbox.file("askpass.sh", script);
         let command = format!("sh {}", askpass.display());
         let launcher = self.sandbox.path().join("askpass");
-        // What git is given has to be a program: a script that nobody has open for writing.
+        // What git is given has to be a program: a script that is not open for writing.
         if !launcher.exists() {
             let text = format!("#!/bin/sh\nexec {command} \"$1\"\n");
             let install = Program::new(tools::need("install", "coreutils"));
@@ -65,7 +65,7 @@ impl Home {
         self.sandbox.path().join("asked")
     }
 
-    /// Whether somebody was asked since this was last asked.
+    /// Whether git has asked since the last call.
     fn was_asked(&self) -> bool {
         fs::remove_file(self.asked_file()).is_ok()
     }
@@ -112,12 +112,12 @@ fn login(username: &str, password: &str) -> Option<(String, String)> {
 }
 
 #[test]
-fn a_password_is_typed_once_and_serves_clones_and_pushes_until_it_is_changed() {
+fn a_password_typed_once_serves_until_it_changes() {
     let home = Home::new();
     home.server.repository("a.git", "zoe", FIRST);
     let url = home.server.url("a.git");
 
-    // Nobody to ask, nothing in the store.
+    // No terminal, nothing in the store.
     let output = home.git(&["clone", "--quiet", &url, "nothing"]).run();
     assert!(!output.status.success(), "{output:?}");
 
@@ -127,7 +127,7 @@ fn a_password_is_typed_once_and_serves_clones_and_pushes_until_it_is_changed() {
     home.expect(&["zoe"]);
     home.assert_clean();
 
-    // From here on nobody is there to be asked.
+    // From here on there is no terminal.
     let before = Snapshot::of(&home.sandbox.store());
     drop(home.server.seen());
     home.commit("work");
@@ -168,7 +168,7 @@ fn two_users_of_one_host_push_as_themselves() {
     let host = home.server.host();
     for (user, password) in [("zoe", FIRST), ("bob", SECOND)] {
         let url = format!("http://{user}@{host}/a.git");
-        home.asking(&["clone", "--quiet", &url, user], "nobody", password)
+        home.asking(&["clone", "--quiet", &url, user], "unused", password)
             .succeeds();
         assert!(home.was_asked());
     }
@@ -320,7 +320,7 @@ fn the_page_does_what_it_says_word_for_word() {
         ("https://example.com", FIRST),
         ("http://bob@h:80/a.git", "p@ss"),
     ] {
-        let fill = asks_nobody(&sandbox, &[]).args(["credential", "fill"]);
+        let fill = unattended_git(&sandbox, &[]).args(["credential", "fill"]);
         let filled = fill
             .input(format!("url={place}\n"))
             .run()
@@ -347,7 +347,7 @@ fn moves(sandbox: &Sandbox, old: &str, environment: (&str, &str)) -> bool {
 }
 
 #[test]
-fn what_is_moved_is_every_line_and_of_one_host_the_first_goes_first() {
+fn every_line_is_moved_and_the_first_of_a_host_wins() {
     let sandbox = Sandbox::new();
     let old = format!("https://zoe:{FIRST}@h\n\nhttps://former:{SECOND}@h\nhttps://last:p@other");
     assert!(moves(&sandbox, &old, ("LANG", "C")));

@@ -2,7 +2,7 @@
 
 use posixage_tests::{
     Sandbox,
-    git_credential::{approve, asks_nobody, fill, get, helper, ids, program, reject, store},
+    git_credential::{approve, fill, get, helper, ids, program, reject, store, unattended_git},
     tree::Snapshot,
 };
 
@@ -34,7 +34,7 @@ fn what_is_approved_is_filled_in_until_it_is_rejected() {
 }
 
 #[test]
-fn of_two_users_on_a_host_each_has_their_own_and_the_last_one_written_comes_unasked() {
+fn two_users_of_a_host_each_get_theirs_and_the_last_is_default() {
     let sandbox = Sandbox::new();
     let place = "protocol=https\nhost=example.com\n";
     let user = |name: &str| format!("{place}username={name}\npassword=of-{name}\n");
@@ -139,7 +139,7 @@ fn a_refresh_token_outlives_its_password_and_an_older_git() {
 }
 
 #[test]
-fn the_next_helper_renews_an_expired_password_with_the_refresh_token() {
+fn the_next_helper_renews_a_password_by_the_refresh_token() {
     let sandbox = Sandbox::new();
     let place = "protocol=https\nhost=example.com\n";
     store(
@@ -151,7 +151,7 @@ fn the_next_helper_renews_an_expired_password_with_the_refresh_token() {
     );
     let oauth = "!f() { test \"$1\" = get || exit 0; \
         if grep -q ^oauth_refresh_token=refresh$; then echo password=renewed; fi; }; f";
-    let filled = asks_nobody(&sandbox, &["posixage", oauth])
+    let filled = unattended_git(&sandbox, &["posixage", oauth])
         .args(["credential", "fill"])
         .input(place)
         .run()
@@ -177,7 +177,7 @@ fn a_newer_password_survives_an_erase_of_the_older_one() {
 }
 
 #[test]
-fn a_newer_password_survives_erases_of_the_older_one_at_the_same_time() {
+fn a_newer_password_survives_concurrent_erases_of_the_older() {
     let sandbox = Sandbox::new().initialised();
     let login = |n: usize| format!("protocol=https\nhost=h\nusername=zoe\npassword=number-{n}\n");
     store(&sandbox, login(0));
@@ -217,7 +217,7 @@ fn a_password_that_is_there_is_not_written_again() {
 }
 
 #[test]
-fn what_is_there_already_is_stored_beside_others_who_read() {
+fn an_unchanged_credential_is_stored_beside_readers() {
     let sandbox = Sandbox::new();
     let login = |password| format!("protocol=https\nhost=h\nusername=zoe\npassword={password}\n");
     store(&sandbox, login("p"));
@@ -236,7 +236,7 @@ fn what_is_there_already_is_stored_beside_others_who_read() {
 }
 
 #[test]
-fn a_credential_that_is_no_password_is_for_a_git_that_knows_what_it_is() {
+fn other_credentials_are_only_for_a_git_that_knows_them() {
     let sandbox = Sandbox::new();
     let place = "protocol=https\nhost=example.com\n";
     let bearer = "authtype=Bearer\ncredential=token\n";
@@ -253,7 +253,7 @@ fn a_credential_that_is_no_password_is_for_a_git_that_knows_what_it_is() {
         filled.starts_with(&format!("capability[]=authtype\n{bearer}")),
         "{filled}"
     );
-    // A password that both know is there for whoever does not know the other.
+    // A client without that capability gets the password.
     approve(&sandbox, &format!("{place}username=zoe\npassword=p\n"));
     assert_eq!(get(&sandbox, place), "username=zoe\npassword=p\n");
 
@@ -289,7 +289,7 @@ fn a_password_that_works_after_its_time_is_offered_again() {
         format!("{login}password_expiry_utc={PAST}\n{refresh}"),
     );
     assert!(!get(&sandbox, place).contains("password=p"), "the control");
-    // A server has just taken it, and nobody says that it expires.
+    // A server has just taken it, and no expiry is known.
     approve(&sandbox, &login);
     assert_eq!(
         get(&sandbox, place),

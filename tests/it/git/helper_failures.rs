@@ -1,11 +1,11 @@
 //! Claim: what goes wrong in `git-credential-posixage` is said, hides nothing else, gives nothing away,
-//! and keeps nobody waiting.
+//! and keeps no process waiting.
 
 use std::fs;
 
 use posixage_tests::{
     Output, Sandbox, Terminal,
-    git_credential::{approve, asks_nobody, get, helper, ids, reject, store},
+    git_credential::{approve, get, helper, ids, reject, store, unattended_git},
     keys,
 };
 
@@ -41,7 +41,7 @@ fn after_a_failure_git_goes_on_to_the_next_helper() {
     );
     fs::remove_file(sandbox.identity()).unwrap();
     let git = |helpers: &[&str], action: &str, description: &str| {
-        let git = asks_nobody(&sandbox, helpers).args(["credential", action]);
+        let git = unattended_git(&sandbox, helpers).args(["credential", action]);
         git.input(description).run()
     };
     let next = "!f() { echo username=next; echo password=one; }; f";
@@ -58,7 +58,7 @@ fn after_a_failure_git_goes_on_to_the_next_helper() {
         .succeeds()
         .says(["git/https/h/zoe"]);
     assert_eq!(ids(&sandbox), "git/https/h/zoe\n");
-    // A password that has just been of use takes the place of one that nobody can read.
+    // A password that a server has just accepted replaces one that cannot be read.
     approve(&sandbox, &format!("{place}username=zoe\npassword=new\n"));
     // To erase whatever there is takes no key.
     reject(&sandbox, place);
@@ -99,7 +99,7 @@ fn a_locked_key_or_store_is_an_error_and_no_wait_for_somebody() {
         .wait()
         .exits(0);
     assert_eq!(end.screen, "");
-    // Nobody is asked who said that they do not want to be.
+    // git was told not to ask, so nothing asks.
     let quiet = locked("get", "").env("GIT_TERMINAL_PROMPT", "0");
     let end = Terminal::start(quiet.in_shell("printf 'protocol=https\\nhost=h\\n' | \"$@\""))
         .wait()
@@ -162,7 +162,7 @@ fn a_neighbour_that_is_damaged_does_not_hide_the_others() {
 
 #[test]
 #[expect(clippy::disallowed_methods, reason = "no commit")]
-fn whoever_can_change_metadata_cannot_have_a_password_sent_elsewhere() {
+fn changed_metadata_cannot_send_a_password_elsewhere() {
     let sandbox = Sandbox::new();
     store(
         &sandbox,
@@ -183,7 +183,7 @@ fn whoever_can_change_metadata_cannot_have_a_password_sent_elsewhere() {
             .fails(7);
         assert_no_secret(&output.says(["metadata"]));
     }
-    // Who types the password again puts it right.
+    // Typing the password again repairs it.
     let login = format!("protocol=https\nhost=bank\nusername=zoe\npassword={PASSWORD}\n");
     fs::rename(
         sandbox.store().join(renamed.directory_name()),
@@ -196,7 +196,7 @@ fn whoever_can_change_metadata_cannot_have_a_password_sent_elsewhere() {
 }
 
 #[test]
-fn a_store_with_a_password_serves_whoever_has_it_and_tells_others_where_it_was_looked_for() {
+fn without_its_password_the_error_says_where_it_was_sought() {
     let sandbox = Sandbox::new();
     sandbox
         .run(["init", "--password", "--scrypt-work-factor", "2"])

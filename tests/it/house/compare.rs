@@ -1,5 +1,5 @@
-//! Claim: `tests/compare` runs, whichever of the peers are installed, and leaves nothing behind. What
-//! it measures is nobody's business here.
+//! Claim: `tests/compare` runs, whichever of the peers are installed, and leaves nothing behind. This
+//! test ignores what it measures.
 
 use posixage_tests::{Sandbox, binary, tools, tree::Snapshot};
 

@@ -67,7 +67,7 @@ fn assert_free(store: &Path) {
 }
 
 #[test]
-fn is_asked_once_for_all_that_a_handle_does_and_never_under_the_lock() {
+fn a_callback_is_asked_once_and_never_under_the_lock() {
     let guarded = Guarded::new();
     let store = guarded.builder().identity(guarded.source()).open().unwrap();
     assert_eq!(store.list(&Pattern::all()).unwrap().count(), 1);
@@ -130,9 +130,9 @@ fn a_recipient_may_come_from_a_callback_too() {
 fn one_that_fails_is_passed_over_and_not_asked_again() {
     let guarded = Guarded::new();
     let calls = Arc::clone(&guarded.calls);
-    let fails = KeySource::callback(KeyType::Password, "nobody", move || {
+    let fails = KeySource::callback(KeyType::Password, "a person", move || {
         calls.fetch_add(1, Ordering::Relaxed);
-        Err(KeyError::Unavailable("nobody is there".into()))
+        Err(KeyError::Unavailable("no terminal".into()))
     });
     let store = guarded
         .builder()
@@ -213,7 +213,7 @@ fn threads_that_need_different_ones_ask_one_after_the_other() {
     assert!(!asked.together.load(Ordering::SeqCst), "two asked at once");
 }
 
-/// Somebody who is asked for several keys.
+/// A person who is asked for several keys.
 #[derive(Default)]
 struct Asked {
     now: AtomicUsize,

@@ -46,7 +46,7 @@ impl Keyed {
         let store = self.store();
         let begun = Instant::now();
         while store.lock_status().expect("the lock").waiters.len() < count {
-            assert!(begun.elapsed() < LIMIT, "nobody waits");
+            assert!(begun.elapsed() < LIMIT, "no process waits");
             thread::yield_now();
         }
     }
@@ -154,7 +154,7 @@ impl Login {
     fn wait_for_request(&self) {
         let begun = Instant::now();
         while self.requests().is_empty() {
-            assert!(begun.elapsed() < LIMIT, "nobody asks the endpoint");
+            assert!(begun.elapsed() < LIMIT, "the endpoint is not asked");
             thread::yield_now();
         }
     }
@@ -186,7 +186,7 @@ fn of_two_processes_with_an_expired_token_one_refreshes_it() {
 }
 
 #[test]
-fn a_refresh_that_is_killed_or_fails_leaves_the_token_and_the_next_one_refreshes_it() {
+fn a_killed_or_failed_refresh_leaves_the_token_to_the_next() {
     let login = Login::new();
     let before = Snapshot::of(&login.place.root);
     let killed = login.oauth().start();
@@ -217,7 +217,7 @@ fn service(place: &Keyed, credentials: Option<&Path>, id: &str) -> Output {
 }
 
 #[test]
-fn a_service_reads_its_secret_with_the_key_that_systemd_hands_it() {
+fn a_service_reads_its_secret_with_the_key_from_systemd() {
     use std::os::unix::fs::PermissionsExt;
 
     let place = Keyed::new();

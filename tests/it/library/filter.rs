@@ -1,4 +1,4 @@
-//! Claim: `Store::filter` decrypts ahead, on all cores, and nobody sees more of that than that it is fast.
+//! Claim: `Store::filter` decrypts ahead, on all cores, which shows in nothing but its speed.
 
 use std::{
     fs,

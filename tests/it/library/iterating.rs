@@ -42,7 +42,7 @@ fn a_listing_is_sorted_and_complete_and_writers_go_on_beside_it() {
     let store = fill(&place);
     let mut listed = Vec::new();
     for entry in store.list(&"many/*".parse().unwrap()).unwrap() {
-        drop(store.lock(Mode::Exclusive).expect("nobody holds the lock"));
+        drop(store.lock(Mode::Exclusive).expect("the lock is free"));
         if listed.is_empty() {
             store.remove(&id(COUNT - 1)).unwrap();
         }
@@ -59,7 +59,7 @@ fn filter_goes_on_beside_writers_too() {
     let store = fill(&place);
     let mut found = 0;
     for (at, secret) in store.filter(&"**".parse().unwrap()).unwrap() {
-        drop(store.lock(Mode::Exclusive).expect("nobody holds the lock"));
+        drop(store.lock(Mode::Exclusive).expect("the lock is free"));
         assert_eq!(secret.unwrap().expose(), b"value", "{at}");
         found += 1;
     }
@@ -67,7 +67,7 @@ fn filter_goes_on_beside_writers_too() {
 }
 
 #[test]
-fn a_listing_waits_once_for_somebody_who_keeps_the_lock() {
+fn a_listing_waits_once_for_a_held_lock() {
     let place = Place::new();
     let store = fill(&place);
     let patient = store.with_lock_wait(Wait::For(std::time::Duration::from_millis(200)));
@@ -82,7 +82,7 @@ fn a_listing_waits_once_for_somebody_who_keeps_the_lock() {
 }
 
 #[test]
-fn filter_waits_once_for_somebody_who_keeps_the_lock() {
+fn filter_waits_once_for_a_held_lock() {
     let place = Place::new();
     let store = fill(&place);
     let patient = store.with_lock_wait(Wait::For(std::time::Duration::from_millis(200)));
@@ -110,7 +110,7 @@ fn a_check_tells_what_it_found_when_it_has_let_the_lock_go() {
         let mut found = 0;
         let tell = |finding| {
             found += 1;
-            drop(store.lock(Mode::Exclusive).expect("nobody holds the lock"));
+            drop(store.lock(Mode::Exclusive).expect("the lock is free"));
             drop::<Finding>(finding);
         };
         store.verify(what, tell).unwrap();

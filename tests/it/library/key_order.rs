@@ -1,5 +1,5 @@
-//! Claim: keys are tried in the order given, one that does not fit or that the secret lacks is passed
-//! over, and who names keys where is decided by one rule.
+//! Claim: keys are tried in the order given, a key that does not fit or that the secret lacks is
+//! skipped, and one rule decides which place that names keys counts.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ impl WithKeys for Program {
 }
 
 #[test]
-fn the_second_of_two_key_files_is_used_when_the_first_does_not_fit() {
+fn the_second_key_file_is_used_when_the_first_does_not_fit() {
     for first in ["age-stranger.txt", "age-2.txt", "ssh-ed25519", "ssh-rsa"] {
         let sandbox = Sandbox::new();
         let output = get(&sandbox, "age")
@@ -74,7 +74,7 @@ fn one_file_may_hold_several_identities() {
 }
 
 #[test]
-fn keys_named_on_the_command_line_win_over_the_environment_and_that_over_the_file() {
+fn keys_come_from_option_then_variable_then_config() {
     let sandbox = Sandbox::new();
     let key = |name| golden::key(&sandbox, name).to_str().unwrap().to_owned();
     let (fits, stranger) = (key("age-1.txt"), key("age-stranger.txt"));
@@ -130,7 +130,7 @@ fn keys_that_are_named_take_the_place_of_the_default_identity() {
 }
 
 #[test]
-fn the_store_named_on_the_command_line_wins_over_the_environment_and_that_over_the_file() {
+fn the_store_comes_from_option_then_variable_then_config() {
     let sandbox = Sandbox::new().initialised();
     for name in ["flag", "environment", "file", "default"] {
         let store = match name {
@@ -248,7 +248,7 @@ fn a_key_file_that_cannot_be_used_is_named_with_the_reason() {
 }
 
 #[test]
-fn a_key_file_that_others_can_read_is_refused_unless_told_otherwise() {
+fn a_key_file_open_to_others_is_refused_by_default() {
     use std::os::unix::fs::PermissionsExt;
 
     for mode in [0o640, 0o604, 0o620, 0o644] {
@@ -312,7 +312,7 @@ fn a_wrong_passphrase_is_said_to_be_wrong() {
 }
 
 #[test]
-fn keys_behind_a_passphrase_without_a_terminal_are_an_error_and_no_hang() {
+fn passphrase_protected_keys_without_a_terminal_do_not_hang() {
     let sandbox = locked_store(Sandbox::new());
     for (name, _) in keys::LOCKED {
         let key = keys::locked(&sandbox, name);
@@ -322,7 +322,7 @@ fn keys_behind_a_passphrase_without_a_terminal_are_an_error_and_no_hang() {
 }
 
 #[test]
-fn nobody_is_asked_to_unlock_a_key_that_is_not_needed() {
+fn an_unneeded_key_is_not_unlocked() {
     let sandbox = locked_store(Sandbox::new());
     // Each would be a prompt, and without a terminal an error.
     let fits = golden::key(&sandbox, "age-1.txt");

@@ -91,7 +91,7 @@ fn without_threads_a_command_runs_under_its_lock_or_not_at_all() {
 }
 
 #[test]
-fn without_flock_nothing_is_read_or_written_and_the_error_says_so() {
+fn without_flock_nothing_is_read_or_written() {
     // As a network file system without its lock server, and a kernel that knows none.
     for error in ["EOPNOTSUPP", "ENOLCK", "ENOSYS"] {
         let sandbox = Sandbox::new().initialised();

@@ -208,7 +208,7 @@ fn tells_errors_of_the_place_apart() {
     gets("config", false);
     fs::write(&toml, "format = 1").unwrap();
     vault.fails(
-        &vault.run("set-for-nobody", &["x"], "v"),
+        &vault.run("set-without-keys", &["x"], "v"),
         "no-recipients",
         false,
     );
@@ -229,13 +229,13 @@ fn tells_errors_of_the_place_apart() {
     mode(&ciphertext, 0o600);
     fs::write(&ciphertext, whole).unwrap();
 
-    // Somebody else's.
+    // Another user's.
     if tools::is_root() {
         chown(&root, Some(1), None).unwrap();
         vault.fails(&vault.run("set", &["x"], "v"), "foreign-owner", true);
         chown(&root, Some(0), None).unwrap();
     } else {
-        tools::left_out("a store that belongs to somebody else");
+        tools::left_out("a store that belongs to another user");
     }
     assert_eq!(
         vault.run("get", &["x"], "").succeeds_silently().out(),

@@ -54,7 +54,7 @@ fn nothing_is_nothing() {
 }
 
 #[test]
-fn an_error_says_how_many_are_written_and_the_others_are_as_they_were() {
+fn an_error_says_how_many_are_written_and_leaves_the_others() {
     let place = Place::new();
     let store = place.open();
     store.set_many((0..COUNT).map(|n| secret(n, 1))).unwrap();

@@ -1,4 +1,4 @@
-//! Claim: `Store::update` reads, changes and writes with nobody in between.
+//! Claim: `Store::update` reads, changes and writes, and no other write comes between.
 
 use posixage::{Change, Error, Identity, Secret, Store};
 use posixage_tests::{Place, place::x, shape, tree::Snapshot};

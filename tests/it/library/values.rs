@@ -69,7 +69,7 @@ fn shared(sandbox: &Sandbox) -> Store {
 }
 
 #[test]
-fn values_written_by_the_library_come_back_through_library_and_binary() {
+fn values_of_the_library_come_back_through_both() {
     let sandbox = Sandbox::new().initialised();
     let store = shared(&sandbox);
     for (name, value) in values() {
@@ -82,7 +82,7 @@ fn values_written_by_the_library_come_back_through_library_and_binary() {
 }
 
 #[test]
-fn values_written_by_the_binary_come_back_through_binary_and_library() {
+fn values_of_the_binary_come_back_through_both() {
     let sandbox = Sandbox::new().initialised();
     let store = shared(&sandbox);
     for (name, value) in values() {

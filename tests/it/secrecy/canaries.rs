@@ -45,7 +45,7 @@ fn damage_is_reported_without_what_is_damaged() {
     let dir = sandbox
         .store()
         .join("x".parse::<posixage::Id>().unwrap().directory_name());
-    // Somebody has put the value itself where the ciphertext, or the metadata, belongs.
+    // The value itself is where the ciphertext, or the metadata, belongs.
     fs::write(dir.join("secretage"), VALUE).unwrap();
     assert_quiet(
         &posixage(&["get", "x"])
@@ -207,7 +207,7 @@ fn debug_output_of_the_library_shows_no_secret() {
 }
 
 #[test]
-fn a_value_given_as_a_second_argument_is_not_repeated_in_the_error() {
+fn a_value_as_second_argument_is_not_quoted_in_the_error() {
     let sandbox = Sandbox::new().initialised();
     for args in [
         &["set", "x", "canary"][..],

@@ -43,9 +43,9 @@ impl Given {
 }
 
 #[test]
-fn a_store_of_somebody_else() {
+fn a_store_of_another_user() {
     if !tools::is_root() {
-        tools::left_out("a store of somebody else, which takes root to make");
+        tools::left_out("a store of another user, which takes root to make");
         return;
     }
     // Root's, in the hands of an ordinary user: closed, and then open to all.
@@ -76,9 +76,9 @@ fn a_store_of_somebody_else() {
 }
 
 #[test]
-fn an_ordinary_users_store_in_the_hands_of_root_is_read_and_not_written() {
+fn root_reads_another_users_store_and_does_not_write_it() {
     if !tools::is_root() {
-        tools::left_out("root in somebody else's store, which takes root");
+        tools::left_out("root in another user's store, which takes root");
         return;
     }
     let given = Given::to(ORDINARY_USER, Sandbox::new());

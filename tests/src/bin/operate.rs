@@ -1,10 +1,10 @@
-//! Writes to a store, step by step, and says before and after each, so that whoever kills it knows
+//! Writes to a store, step by step, and says before and after each, so that the test that kills it knows
 //! what may have happened.
 //!
 //! `operate STORE IDENTITY STEP…`, a step being `set:ID:MARK`, `create:ID:MARK`, `update:ID:MARK`,
 //! `remove:ID`, `try:ID:MARK`, a set that may fail, or `naive:ID:MARK`, which makes the calls of the
 //! reference in their order. With
-//! `MARK..` in the place of the mark the step is repeated for ever, with marks that count up from
+//! `MARK..` instead of the mark the step is repeated for ever, with marks that count up from
 //! there; `flip:ID:MARK..` creates and removes in turn, and `naive` keeps its mark, since what it writes
 //! is encrypted beforehand.
 //!
@@ -127,8 +127,8 @@ fn run(store: &Store, kind: &str, id: &Id, mark: Mark) -> Result<()> {
     Ok(())
 }
 
-/// In one call, and at once: whoever reads it must know before anything else happens. Whether it
-/// can be said is not what is tested.
+/// In one call, and at once: the reader must know before anything else happens. A failure to
+/// print is not what is tested.
 fn say(line: &str) {
     let mut out = io::stdout().lock();
     drop(out.write_all(line.as_bytes()).and_then(|()| out.flush()));

@@ -10,7 +10,7 @@ thread_local! {
 /// The input goes to every operation of both.
 pub fn run(input: &[u8]) {
     SANDBOX.with(|sandbox| {
-        // Not a pipe: nobody may read it, and a fuzzer dies of that.
+        // Not a pipe: it might have no reader, and SIGPIPE ends a fuzzer.
         let input = sandbox.file("input", input);
         for (program, operations) in [
             (

@@ -1,4 +1,4 @@
-//! A secret's directory as somebody may have left it: files, links, FIFOs, directories and garbage.
+//! A secret's directory as other programs may have left it: files, links, FIFOs, directories and garbage.
 
 use std::{
     fs,
@@ -128,7 +128,7 @@ fn verify(ground: &Ground, what: VerifyOptions) {
     }
 }
 
-/// Whoever is not root may not read a file of mode 0.
+/// An ordinary user cannot read a file of mode 0.
 fn is_refused(error: &Error) -> bool {
     let kind = std::io::ErrorKind::PermissionDenied;
     matches!(error, Error::Io { source, .. } if source.kind() == kind)

@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_is_kept_to_the_empty_line_and_the_rest_passed_over() {
+    fn known_attributes_up_to_the_empty_line_are_kept() {
         let description = parse(
             "host=old\nwwwauth[]=Basic realm=\"x\"\nprotocol=https\nstate[]=x\nhost=a=b\nfuture=\n\
              password= p \r\nquit=1\n\nusername=beyond\n",
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_equals_sign_or_with_nul_is_an_error_that_does_not_quote_it() {
+    fn a_line_without_equals_or_with_nul_is_refused_unquoted() {
         for bad in [
             &b"protocol=https\ncanary\n"[..],
             b"protocol=https\npassword=canary\0x\n",
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn authtype_is_for_those_who_said_that_they_know_it() {
+    fn authtype_is_only_for_clients_that_announced_it() {
         let lines = "authtype=Bearer\ncredential=token\nephemeral=1\n";
         let without = parse(lines);
         assert!(text(&without).is_empty() && !without.ephemeral);
