@@ -45,7 +45,7 @@ use std::{
 };
 
 use crate::{
-    protocol::acquire::Contender,
+    protocol::{acquire::Contender, announce::Announcer},
     system::{System, kernel::Kernel},
     wait::Thresholds,
 };
@@ -96,13 +96,11 @@ pub enum Takeover {
     Stale,
 }
 
-type Notice = dyn Fn(&Status) + Send + Sync;
-
 /// A store's lock file. Holds no lock, and opens nothing until asked.
 pub struct LockFile {
     system: Arc<Kernel>,
     path: Arc<Path>,
-    notice: Option<Box<Notice>>,
+    notice: Option<Announcer>,
     takeover: Takeover,
     thresholds: Thresholds,
 }
@@ -121,11 +119,12 @@ impl LockFile {
         }
     }
 
-    /// Has `notice` called once in each wait that lasts longer than a second, from the thread that
-    /// waits, with what is known of the holder.
+    /// Has `notice` called once in each wait that lasts longer than a second, with what is known of
+    /// the holder. It is called from a thread of its own and may take its time: it delays no lock,
+    /// and may still run when the wait is over. While it runs no other wait of this handle is told.
     #[must_use]
     pub fn on_wait(mut self, notice: impl Fn(&Status) + Send + Sync + 'static) -> Self {
-        self.notice = Some(Box::new(notice));
+        self.notice = Some(Announcer::new(Arc::clone(&self.system), Box::new(notice)));
         self
     }
 
@@ -185,7 +184,7 @@ impl LockFile {
         let contender = Contender {
             takeover,
             thresholds: self.thresholds,
-            notice: self.notice.as_deref(),
+            notice: self.notice.as_ref(),
             ..Contender::new(&self.system, &self.path, mode, wait)
         };
         Ok(Guard::new(contender.acquire()?, Arc::clone(&self.path)))

@@ -2,7 +2,7 @@
 
 use super::{
     call::Violation,
-    ours::{EXCLUSIVE, FENCELESS, Ours, TAKER},
+    ours::{EXCLUSIVE, FENCELESS, Ours, TAKER, with_one_that_gave_up},
     process::{Invariant, Program},
     reference::{after_its_fix, before_its_fix},
     schedule::{Budget, Scenario},
@@ -227,6 +227,13 @@ fn ours_without_the_heartbeat_has_two_holders() {
         Rules::default(),
         two_holders,
     );
+}
+
+#[test]
+fn ours_that_keeps_what_it_no_longer_waits_for_is_in_the_way() {
+    let seen = with_one_that_gave_up(Some(Invariant::LetGo)).exhaust(|_| true);
+    let seen = seen.unwrap_or_else(|found| panic!("{found}"));
+    assert!(seen.finished < 3 * seen.ends, "{seen:?}");
 }
 
 #[test]

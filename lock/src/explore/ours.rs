@@ -3,7 +3,7 @@
 use std::{path::Path, rc::Rc, sync::Arc};
 
 use super::{
-    call::{Call, Outcome, STALE, TICK, Violation},
+    call::{Call, Outcome, STALE, Seconds, TICK, Violation},
     process::{Invariant, Program, Sim, seconds},
     reference,
     schedule::{Budget, Scenario},
@@ -35,6 +35,8 @@ pub(super) struct Ours {
     pub(super) fence: bool,
     /// How often it does so.
     pub(super) rounds: usize,
+    /// How often it waits, before it gives up for good.
+    pub(super) waits: usize,
     pub(super) without: Option<Invariant>,
 }
 
@@ -44,6 +46,7 @@ pub(super) const EXCLUSIVE: Ours = Ours {
     takeover: Takeover::Never,
     fence: true,
     rounds: 1,
+    waits: 1,
     without: None,
 };
 
@@ -60,9 +63,11 @@ impl Ours {
         };
         let run = move |sim: &Sim| {
             for _ in 0..self.rounds {
-                match self.hold_once(sim) {
-                    Outcome::Finished => {}
-                    otherwise => return otherwise,
+                let outcomes = (0..self.waits).map(|_| self.hold_once(sim));
+                let mut outcomes = outcomes.skip_while(|outcome| *outcome == Outcome::TimedOut);
+                match outcomes.next() {
+                    Some(Outcome::Finished) => {}
+                    otherwise => return otherwise.unwrap_or(Outcome::TimedOut),
                 }
             }
             Outcome::Finished
@@ -236,6 +241,68 @@ fn the_survivor_of_a_kill_always_gets_the_lock() {
         assert_eq!(seen.finished + seen.killed, 2 * seen.ends);
         assert!(seen.killed > 0);
     }
+}
+
+/// The thread of the first wait is still in the kernel when the second begins, or was just granted
+/// the lock.
+#[test]
+fn a_wait_given_up_and_taken_up_again_in_every_order() {
+    let impatient = Ours {
+        wait: Wait::For(seconds(TICK)),
+        waits: 2,
+        ..EXCLUSIVE
+    };
+    let programs = [EXCLUSIVE.program(), impatient.program()];
+    let budget = Budget {
+        ticks: 3,
+        kills: 1,
+        ..STOPPED
+    };
+    let seen = exhaust_from(LockFileIs::Fresh, &programs, Rules::default(), budget);
+    assert!(seen.finished > 0 && seen.fenced > 0 && seen.timed_out > 0);
+}
+
+/// One holds the lock, one gives up waiting for it and lives on, one waits for as long as it takes.
+pub(super) fn with_one_that_gave_up(without: Option<Invariant>) -> Scenario {
+    let impatient = Ours {
+        wait: Wait::For(seconds(TICK)),
+        without,
+        ..EXCLUSIVE
+    };
+    let gives_up = move |sim: &Sim| {
+        let outcome = impatient.hold_once(sim);
+        // It lives on for as long as anybody holds the lock.
+        sim.ask(Call::Nap(Seconds::MAX));
+        match outcome {
+            Outcome::TimedOut => Outcome::Finished,
+            otherwise => otherwise,
+        }
+    };
+    let gives_up = Program {
+        name: "ours, which gives up",
+        run: Rc::new(gives_up),
+        without,
+    };
+    let patient = Ours {
+        wait: TAKER.wait,
+        ..EXCLUSIVE
+    };
+    Scenario {
+        programs: vec![patient.program(), gives_up, patient.program()],
+        found: LockFileIs::Fresh,
+        rules: Rules::default(),
+        budget: Budget {
+            ticks: 2,
+            ..Budget::default()
+        },
+    }
+}
+
+#[test]
+fn one_that_gave_up_is_in_no_way() {
+    let seen = with_one_that_gave_up(None).exhaust(|_| true);
+    let seen = seen.unwrap_or_else(|found| panic!("{found}"));
+    assert_eq!(seen.finished, 3 * seen.ends, "{seen:?}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::call::{Answer, Call, Fd, Label, Outcome, Pid, Seconds};
 use crate::{
     Activity, Holder, Mode, Status,
-    protocol::{heartbeat::Heart, takeover::SPARE_NAME},
+    protocol::{heartbeat::Heart, hold::Locked, takeover::SPARE_NAME},
     system::{Access, LOCK_NAME, Name, Result, Stat, System},
 };
 
@@ -39,6 +39,8 @@ pub(super) enum Invariant {
     LookAtDisplaced,
     /// I4: the heartbeat.
     Heartbeat,
+    /// I7: what is granted to a wait that was given up is released.
+    LetGo,
 }
 
 /// What happened to a process.
@@ -262,9 +264,17 @@ impl System for Sim {
         Ok(granted)
     }
 
-    fn queue(&self, file: File, mode: Mode) -> Result<Place> {
-        self.try_ask(Call::Queue(file.fd, mode))?;
-        Ok(Place(Some(file)))
+    fn queue(&self, locked: Locked<File>, mode: Mode) -> Result<Place> {
+        let file = locked.file;
+        let answer = self.try_ask(Call::Queue(file.fd, mode))?;
+        Ok(Place(Some(match self.file(&answer) {
+            // Of an earlier wait. The world has closed the caller's own.
+            Some(adopted) => {
+                std::mem::forget(file);
+                adopted
+            }
+            None => file,
+        })))
     }
 
     fn wait(&self, place: &mut Place, until: Duration) -> Result<Option<File>> {

@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     call::{Fd, Pid, TICK},
-    process::{Entry, Next, Program, letter},
+    process::{Entry, Invariant, Next, Program, letter},
     world::{LockFileIs, Rules, World},
 };
 
@@ -42,6 +42,8 @@ pub(super) enum Event {
     Beat(Pid),
     /// The kernel grants a lock that is waited for.
     Grant(Fd),
+    /// The thread of a wait that was given up releases the lock that it was granted.
+    LetGo(Fd),
     Tick,
     Delay,
     Suspend,
@@ -144,6 +146,12 @@ impl<'a> Explorer<'a> {
             }
         }
         events.extend(world.grantable().map(Event::Grant));
+        for fd in world.unwanted() {
+            if self.scenario.programs[fd.owner()].without != Some(Invariant::LetGo) {
+                busy = true;
+                events.push(Event::LetGo(fd));
+            }
+        }
         // A process that runs does not miss a beat: that is what stopping it is for.
         if someone && !beating {
             if !busy && budget.ticks > 0 {
@@ -179,6 +187,16 @@ impl<'a> Explorer<'a> {
                 tell(
                     story,
                     format_args!("{} is granted the lock it waits for", letter(fd.owner())),
+                );
+            }
+            Event::LetGo(fd) => {
+                world.let_go(fd);
+                let owner = letter(fd.owner());
+                tell(
+                    story,
+                    format_args!(
+                        "{owner} was granted what it no longer waits for, and releases it"
+                    ),
                 );
             }
             Event::Tick | Event::Delay => {

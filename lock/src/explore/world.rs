@@ -28,6 +28,9 @@ struct Description {
     inode: Ino,
     lock: Option<Mode>,
     queued: Option<Mode>,
+    /// Its wait was given up. A thread of its process still waits with it, until the next wait of
+    /// the process adopts it, or it is granted the lock and lets go of it.
+    left: bool,
 }
 
 /// What the world knows of a process.
@@ -149,7 +152,24 @@ impl World {
     pub(super) fn grant(&mut self, fd: Fd) {
         let file = self.file(fd);
         file.lock = file.queued.take();
-        self.note_grant(fd);
+        if !file.left {
+            self.note_grant(fd);
+        }
+    }
+
+    /// The locks that were granted to waits that had been given up.
+    pub(super) fn unwanted(&self) -> impl Iterator<Item = Fd> + '_ {
+        let unwanted =
+            |fd: &Fd, file: &Description| file.left && file.lock.is_some() && self.is_running(fd.0);
+        self.files
+            .iter()
+            .filter(move |(fd, file)| unwanted(fd, file))
+            .map(|(fd, _)| *fd)
+    }
+
+    pub(super) fn let_go(&mut self, fd: Fd) {
+        self.files.remove(&fd);
+        self.forget();
     }
 
     /// Time passes.

@@ -9,8 +9,9 @@ use std::{
 use rustix::io::Errno;
 
 use crate::{
-    Error, Holder, Kind, Mode, Status, Takeover,
+    Error, Holder, Kind, Mode, Takeover,
     protocol::{
+        announce::{Announcer, in_the_way},
         hold::{Hold, Locked, nanoseconds, touch},
         takeover::Watch,
     },
@@ -26,8 +27,8 @@ pub(crate) struct Contender<'a, S: System> {
     pub(crate) mode: Mode,
     pub(crate) takeover: Takeover,
     pub(crate) thresholds: Thresholds,
-    /// Told once that, and for whom, the caller waits.
-    pub(crate) notice: Option<&'a (dyn Fn(&Status) + Send + Sync)>,
+    /// Told once that the caller waits.
+    pub(crate) notice: Option<&'a Announcer>,
     pub(crate) deadline: Deadline,
 }
 
@@ -167,18 +168,16 @@ impl<'a, S: System> Contender<'a, S> {
         let Some(wait) = self.deadline.begin(system) else {
             return Err(self.timeout());
         };
-        let Locked {
-            file,
-            id,
-            read_only,
-        } = locked;
+        let Locked { id, read_only, .. } = locked;
         let mut place = system
-            .queue(file, self.mode)
+            .queue(locked, self.mode)
             .map_err(|errno| self.flock_failed(errno))?;
         let mut watch = Watch::default();
         loop {
             let now = system.monotonic();
             if now >= wait.until {
+                // Left before anything is asked: it must not be granted a lock that it does not use.
+                drop(place);
                 return Err(self.timeout());
             }
             let look = wait.until.min(now.saturating_add(self.thresholds.look));
@@ -232,23 +231,8 @@ impl<'a, S: System> Contender<'a, S> {
             return;
         }
         if let Some(notice) = self.notice.take() {
-            notice(&self.others());
+            notice.announce();
         }
-    }
-
-    /// What is known of those who are in the way.
-    fn others(&self) -> Status {
-        // The kernel lists locks a page at a time, and may pass over one while others come and go.
-        let mut status = Status::default();
-        for _ in 0..3 {
-            status = self.system.status().unwrap_or_default();
-            if !status.holders.is_empty() {
-                break;
-            }
-        }
-        let own = self.system.pid();
-        status.waiters.retain(|pid| *pid != own);
-        status
     }
 
     /// I8, readable without write access: a shared lock needs no more than a file that can be read.
@@ -299,7 +283,7 @@ impl<'a, S: System> Contender<'a, S> {
             path: self.path.into(),
             mode: self.mode,
             waited,
-            status: Box::new(self.others()),
+            status: Box::new(in_the_way(system)),
         }
     }
 

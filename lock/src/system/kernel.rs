@@ -14,7 +14,7 @@ use rustix::{
 
 use crate::{
     Mode, Status,
-    protocol::heartbeat::Heart,
+    protocol::{heartbeat::Heart, hold::Locked},
     system::{Access, FileId, Kind, LOCK_NAME, Name, Result, Stat, System, proc, queue::Place},
 };
 
@@ -90,8 +90,8 @@ impl System for Kernel {
         try_flock(file, mode)
     }
 
-    fn queue(&self, file: OwnedFd, mode: Mode) -> Result<Place> {
-        Place::take(file, mode)
+    fn queue(&self, locked: Locked<OwnedFd>, mode: Mode) -> Result<Place> {
+        Ok(Place::take(locked, mode, u64::from(self.pid())))
     }
 
     fn wait(&self, place: &mut Place, until: Duration) -> Result<Option<OwnedFd>> {
@@ -180,7 +180,7 @@ impl Kernel {
     }
 }
 
-fn try_flock(file: &OwnedFd, mode: Mode) -> Result<bool> {
+pub(crate) fn try_flock(file: &OwnedFd, mode: Mode) -> Result<bool> {
     let operation = match mode {
         Mode::Shared => FlockOperation::NonBlockingLockShared,
         Mode::Exclusive => FlockOperation::NonBlockingLockExclusive,
@@ -192,7 +192,7 @@ fn try_flock(file: &OwnedFd, mode: Mode) -> Result<bool> {
     }
 }
 
-/// Waits for as long as it takes: for a [`Place`]'s thread.
+/// Waits for as long as it takes: for the thread of a line.
 pub(crate) fn blocking_flock(file: &OwnedFd, mode: Mode) -> Result<()> {
     flock(
         file,

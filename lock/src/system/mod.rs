@@ -12,7 +12,10 @@ use std::{fmt, time::Duration};
 
 use rustix::io::Errno;
 
-use crate::{Mode, Status, protocol::heartbeat::Heart};
+use crate::{
+    Mode, Status,
+    protocol::{heartbeat::Heart, hold::Locked},
+};
 
 /// What a system call answers. `EINTR` never comes out of a [`System`].
 pub(crate) type Result<T> = std::result::Result<T, Errno>;
@@ -22,7 +25,7 @@ pub(crate) trait System: fmt::Debug + Sized {
     /// An open file description. Dropping it closes it.
     type File: fmt::Debug;
     /// A place in the kernel's queue for a lock. Dropping it leaves the queue: a lock that is
-    /// granted afterwards is released at once.
+    /// granted afterwards goes to the next caller of this process, or is released at once.
     type Place;
 
     /// Opens the lock file; never follows a symbolic link and never waits for a FIFO's other end.
@@ -36,9 +39,10 @@ pub(crate) trait System: fmt::Debug + Sized {
     /// flock(2) with `LOCK_NB`; false when it is refused.
     fn try_flock(&self, file: &Self::File, mode: Mode) -> Result<bool>;
     /// Takes a place in the kernel's queue with a blocking flock(2).
-    fn queue(&self, file: Self::File, mode: Mode) -> Result<Self::Place>;
+    fn queue(&self, locked: Locked<Self::File>, mode: Mode) -> Result<Self::Place>;
     /// Waits in the queue until the lock is granted or [`monotonic`](Self::monotonic) reads
-    /// `until`. A grant hands the file back; afterwards the place is spent.
+    /// `until`. A grant hands the file back, or another description of the same inode; afterwards
+    /// the place is spent.
     fn wait(&self, place: &mut Self::Place, until: Duration) -> Result<Option<Self::File>>;
     /// flock(2) with `LOCK_UN`.
     fn unlock(&self, file: &Self::File) -> Result<()>;

@@ -22,7 +22,7 @@ use crate::{
     protocol::{
         acquire::Contender,
         heartbeat::Heart,
-        hold::{Fenced, Hold},
+        hold::{Fenced, Hold, Locked},
     },
     system::{Access, Name, Result, Stat, System, kernel::Kernel, queue::Place},
 };
@@ -89,9 +89,9 @@ impl System for Faulty {
         self.call("flock")?;
         self.kernel.try_flock(file, mode)
     }
-    fn queue(&self, file: OwnedFd, mode: Mode) -> Result<Place> {
+    fn queue(&self, locked: Locked<OwnedFd>, mode: Mode) -> Result<Place> {
         self.call("queue")?;
-        self.kernel.queue(file, mode)
+        self.kernel.queue(locked, mode)
     }
     fn wait(&self, place: &mut Place, until: Duration) -> Result<Option<OwnedFd>> {
         self.call("wait")?;

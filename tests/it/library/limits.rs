@@ -91,6 +91,25 @@ fn without_threads_a_command_runs_under_its_lock_or_not_at_all() {
 }
 
 #[test]
+fn without_threads_a_wait_ends_at_its_deadline_or_with_the_lock() {
+    // Root is not bound by this limit.
+    let sandbox = Sandbox::ordinary().initialised();
+    let lock = ["lock", "--", "sh", "-c", "echo held; read line"];
+    let mut holder = sandbox.posixage(lock).start();
+    holder.wait_for("held");
+    let list = |wait| {
+        let list = sandbox.posixage(["list", "--lock-timeout", wait]);
+        limited(list, "--nproc=0")
+    };
+    let pid = holder.id().to_string();
+    list("200ms").run().fails(6).says([pid.as_str()]);
+    let waiting = list("60s").start();
+    holder.write(b"done\n");
+    holder.wait().succeeds_silently();
+    waiting.wait().succeeds_silently();
+}
+
+#[test]
 fn without_flock_nothing_is_read_or_written() {
     // As a network file system without its lock server, and a kernel that knows none.
     for error in ["EOPNOTSUPP", "ENOLCK", "ENOSYS"] {

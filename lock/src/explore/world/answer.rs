@@ -99,11 +99,28 @@ impl World {
                 answer
             }
             Call::Queue(fd, mode) => {
+                let inode = self.files[&fd].inode;
+                let adopted = self.files.iter_mut().find(|(other, file)| {
+                    let waits = file.queued == Some(mode) || file.lock == Some(mode);
+                    file.left && waits && file.inode == inode && other.owner() == pid
+                });
+                if let Some((&adopted, file)) = adopted {
+                    file.left = false;
+                    if file.lock.is_some() {
+                        self.note_grant(adopted);
+                    }
+                    self.files.remove(&fd);
+                    return Ok(Answer::File(adopted));
+                }
                 self.file(fd).queued = Some(mode);
                 Answer::Done
             }
             Call::Wait(fd, _) => Answer::Flag(self.files[&fd].lock.is_some()),
-            Call::Leave(fd) | Call::Close(fd) => {
+            Call::Leave(fd) => {
+                self.file(fd).left = true;
+                Answer::Done
+            }
+            Call::Close(fd) => {
                 self.files.remove(&fd);
                 self.forget();
                 Answer::Done
@@ -228,6 +245,7 @@ impl World {
                 inode,
                 lock: None,
                 queued: None,
+                left: false,
             },
         );
         Answer::File(fd)
