@@ -99,16 +99,20 @@ pub(crate) struct Set {
     /// other users of the machine may see it
     #[arg(value_name = "ID[=VALUE]")]
     pub(crate) id: OsString,
-    /// Take standard input as it is: keep a newline at its end, and let it be empty
+    /// Take standard input as it is: keep the newline of a single line, and let it be empty
     #[arg(long)]
     pub(crate) raw: bool,
+    /// Let the value be empty
+    #[arg(long)]
+    pub(crate) allow_empty: bool,
     /// Unencrypted text to keep with the secret; may be repeated
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_pair)]
     pub(crate) metadata: Vec<(String, String)>,
-    /// Read {"secret":…,"metadata":{…}} from standard input
-    #[arg(long, conflicts_with_all = ["raw", "metadata"])]
+    /// Read {"secret":…,"metadata":{…}} from standard input, or what `get --json` prints
+    #[arg(long, conflicts_with_all = ["raw", "allow_empty", "metadata"])]
     pub(crate) json: bool,
-    /// Replace a secret that is there, and its metadata
+    /// Replace a secret that is there, and its metadata; of a helper's entry the value only, unless
+    /// metadata are given
     #[arg(short, long)]
     pub(crate) force: bool,
 }
@@ -145,9 +149,12 @@ pub(crate) struct Rm {
     /// The secrets' names
     #[arg(required_unless_present = "all", value_name = "ID")]
     pub(crate) ids: Vec<posixage::Id>,
-    /// Remove every secret
+    /// Remove every secret but the entries of docker, git and cargo
     #[arg(long, conflicts_with = "ids")]
     pub(crate) all: bool,
+    /// Do not ask whether to remove all
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Args)]

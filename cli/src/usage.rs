@@ -57,6 +57,13 @@ pub(crate) fn report(error: &clap::Error) -> Result<ExitCode, Failure> {
     Err(failure.code(Code::Usage))
 }
 
+/// What is wrong with an id, and what one is made of.
+pub(crate) fn bad_id(error: posixage::ParseIdError) -> Failure {
+    Failure::new(error)
+        .code(Code::Usage)
+        .hint("an id is made of A-Z a-z 0-9 . _ : - in components joined by /")
+}
+
 fn unknown_argument(error: &clap::Error, text: &str) -> Failure {
     let option = option(error);
     if !option.starts_with('-') {

@@ -2,7 +2,13 @@
 
 use std::io::{self, Read};
 
-use posixage::MAX_VALUE_LEN;
+use posixage::{MAX_METADATA_LEN, MAX_VALUE_LEN};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::{ioctl_fionread, retry_on_intr},
+    stdio::stdin as stdin_fd,
+    termios::isatty,
+};
 use zeroize::Zeroizing;
 
 use crate::failure::{Failure, reason};
@@ -11,6 +17,29 @@ use crate::failure::{Failure, reason};
 pub(crate) fn read() -> Result<Zeroizing<Vec<u8>>, Failure> {
     // The limit that is said is the value's: what is over it by less, the store refuses.
     stdin(2 * MAX_VALUE_LEN, |_| false)?.ok_or_else(|| over(MAX_VALUE_LEN))
+}
+
+/// All of it, which is JSON: a value in the longest form that it can have, each byte an escape.
+pub(crate) fn read_json() -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let escape = "\\u0000".len();
+    stdin(escape * (MAX_VALUE_LEN + MAX_METADATA_LEN), |_| false)?
+        .ok_or_else(|| over(MAX_VALUE_LEN))
+}
+
+/// Whether there is anything on standard input. Does not wait for a pipe to be closed, only a moment
+/// for one whose writer has begun at the same time.
+pub(crate) fn is_waiting() -> bool {
+    const MOMENT: Timespec = Timespec {
+        tv_sec: 0,
+        tv_nsec: 100_000_000,
+    };
+    let stdin = stdin_fd();
+    if isatty(stdin) {
+        return false;
+    }
+    let mut poll_stdin = [PollFd::new(&stdin, PollFlags::IN)];
+    let _ = retry_on_intr(|| poll(&mut poll_stdin, Some(&MOMENT)));
+    ioctl_fionread(stdin).is_ok_and(|bytes| bytes > 0)
 }
 
 /// The same up to its end or to where `ended` says that there is nothing more to wait for; at most

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     sync::{
         Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -19,8 +19,11 @@ use signal_hook::{consts::SIGCONT, iterator::Signals, low_level::emulate_default
 use zeroize::Zeroizing;
 
 use crate::{
-    failure::{Failure, reason},
-    io::turn::{Turn, wait_for_git},
+    failure::{Code, Failure, reason},
+    io::{
+        output::printable,
+        turn::{Turn, wait_for_git},
+    },
     process,
 };
 
@@ -67,6 +70,29 @@ pub(crate) fn ask_new(prompt: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
         let _ = (&tty).write_all(b"the answers differ\n");
     }
     Err(Failure::new("the two answers differ"))
+}
+
+/// Asks whether to do something that cannot be undone. Without a terminal it is refused: the caller has
+/// `--yes`.
+pub(crate) fn confirm(question: &str) -> Result<bool, Failure> {
+    let tty = open().ok_or_else(|| {
+        Failure::new("no terminal to ask on whether to go ahead")
+            .hint("--yes goes ahead")
+            .code(Code::Usage)
+    })?;
+    let _turn = Turn::wait(&tty);
+    let fails = |e: io::Error| Failure::new(format!("cannot ask on the terminal: {}", reason(&e)));
+    let question = printable(question);
+    (&tty)
+        .write_all(format!("{question} [y/N] ").as_bytes())
+        .map_err(fails)?;
+    let mut answer = String::new();
+    BufReader::new(&tty)
+        .take(MAX_LEN as u64)
+        .read_line(&mut answer)
+        .map_err(fails)?;
+    let answer = answer.trim();
+    Ok(answer.eq_ignore_ascii_case("y") || answer.eq_ignore_ascii_case("yes"))
 }
 
 fn ask(tty: &File, prompt: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {

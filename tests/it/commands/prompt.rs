@@ -235,12 +235,16 @@ fn ctrl_d_at_a_prompt_writes_nothing() {
 }
 
 #[test]
-fn an_empty_answer_twice_is_an_empty_value() {
+fn an_empty_answer_twice_is_an_empty_value_if_that_is_allowed() {
     let sandbox = Sandbox::new().initialised();
-    let mut terminal = Terminal::start(sandbox.posixage(["set", "x"]));
-    terminal.answers("value of x", "");
-    terminal.answers("repeat", "");
-    terminal.wait().exits(0);
+    let before = Snapshot::of(&sandbox.store());
+    for (args, code) in [(&["set", "x"][..], 2), (&["set", "x", "--allow-empty"], 0)] {
+        assert_eq!(Snapshot::of(&sandbox.store()), before);
+        let mut terminal = Terminal::start(sandbox.posixage(args));
+        terminal.answers("value of x", "");
+        terminal.answers("repeat", "");
+        terminal.wait().exits(code);
+    }
     assert_eq!(sandbox.get("x"), b"");
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use posixage::Id;
-use posixage_tests::{Sandbox, shape, tree::Snapshot};
+use posixage_tests::{Sandbox, Terminal, docker_helper, git_credential, shape, tree::Snapshot};
 
 fn store() -> Sandbox {
     let sandbox = Sandbox::new().initialised();
@@ -59,11 +59,62 @@ fn without_a_name_nothing_is_removed() {
 #[test]
 fn all_removes_every_secret_and_leaves_a_store() {
     let sandbox = store();
-    sandbox.run(["rm", "--all"]).succeeds_silently();
+    sandbox.run(["rm", "--all", "--yes"]).succeeds_silently();
     shape::assert_store(&sandbox.store(), []);
     sandbox.run(["rm", "--all"]).succeeds_silently();
     sandbox.set("again", "value");
     assert_eq!(sandbox.get("again"), b"value");
+}
+
+#[test]
+fn all_without_a_terminal_wants_yes() {
+    let sandbox = store();
+    let before = Snapshot::of(&sandbox.store());
+    let rm = sandbox.run(["rm", "--all"]).fails(2);
+    assert!(rm.hint().contains("--yes"), "{rm:?}");
+    assert_eq!(Snapshot::of(&sandbox.store()), before);
+}
+
+#[test]
+fn all_asks_on_a_terminal_and_takes_only_yes_for_yes() {
+    let sandbox = store();
+    let before = Snapshot::of(&sandbox.store());
+    for answer in ["", "n", "no", "yikes", "\x04"] {
+        let mut terminal = Terminal::start(sandbox.posixage(["rm", "--all"]));
+        terminal.wait_for("remove 3 secrets from ");
+        terminal.wait_for("[y/N]");
+        terminal.types(answer);
+        let end = terminal.wait().exits(1);
+        assert!(end.screen.contains("nothing was removed"), "{end:?}");
+        assert_eq!(Snapshot::of(&sandbox.store()), before, "{answer:?}");
+    }
+    let mut terminal = Terminal::start(sandbox.posixage(["rm", "--all"]));
+    terminal.wait_for("[y/N]");
+    terminal.types("y");
+    terminal.wait().exits(0);
+    shape::assert_store(&sandbox.store(), []);
+}
+
+#[test]
+fn all_keeps_the_entries_of_other_programs_unless_named() {
+    let sandbox = Sandbox::new().initialised();
+    docker_helper::store(&sandbox, "registry.example", "zoe", "token");
+    let approve = "protocol=https\nhost=h.example\nusername=zoe\npassword=p\n\n";
+    git_credential::approve(&sandbox, approve);
+    let kept = ["docker-setup/x", "cargo/c"];
+    for id in kept.iter().chain(&["a", "docker", "mine/docker"]) {
+        sandbox.set(id, "value");
+    }
+    let rm = sandbox.run(["rm", "--all", "--yes"]).succeeds();
+    assert!(rm.err().contains("4 entries kept"), "{rm:?}");
+    let list = sandbox.run(["list"]).succeeds_silently().out();
+    let ids: Vec<&str> = list.lines().collect();
+    assert_eq!(ids.len(), 4, "{list}");
+    assert!(kept.iter().all(|id| ids.contains(id)), "{list}");
+    let login = docker_helper::get(&sandbox, "registry.example");
+    assert_eq!(login, docker_helper::pair("zoe", "token"));
+    sandbox.posixage(["rm"]).args(ids).run().succeeds_silently();
+    shape::assert_store(&sandbox.store(), []);
 }
 
 #[test]

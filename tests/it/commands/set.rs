@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use posixage_tests::{Sandbox, shape, tree::Snapshot};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use posixage_tests::{Sandbox, docker_helper, shape, tools, tree::Snapshot};
 
 #[test]
 fn the_first_one_makes_store_and_key_and_says_so() {
@@ -72,17 +73,22 @@ fn a_missing_named_place_is_an_error_that_hints_at_init() {
 }
 
 #[test]
-fn one_newline_at_the_end_is_dropped_unless_raw() {
+fn the_newline_of_a_single_line_is_dropped_unless_raw() {
     let sandbox = Sandbox::new().initialised();
+    let key = "-----BEGIN X-----\nAAAA\n-----END X-----\n";
     for (input, kept) in [
         ("value\n", "value"),
         ("value", "value"),
-        ("value\n\n", "value\n"),
         ("value\r\n", "value"),
         ("value\r", "value\r"),
-        ("\n", ""),
-        ("a\nb\n", "a\nb"),
         (" value ", " value "),
+        // Several lines: the last is one, too.
+        ("value\n\n", "value\n\n"),
+        ("a\nb\n", "a\nb\n"),
+        ("a\nb", "a\nb"),
+        ("a\r\nb\r\n", "a\r\nb\r\n"),
+        ("\n\n", "\n\n"),
+        (key, key),
     ] {
         let set = |args: &[&str]| sandbox.posixage(args).input(input).run().succeeds();
         set(&["set", "--force", "x"]);
@@ -93,9 +99,27 @@ fn one_newline_at_the_end_is_dropped_unless_raw() {
 }
 
 #[test]
+fn an_ssh_key_that_was_stored_is_one_for_openssh() {
+    let sandbox = Sandbox::new().initialised();
+    let keygen = |args: &[&str]| {
+        let ssh_keygen = tools::need("ssh-keygen", "openssh-client");
+        sandbox.program(ssh_keygen).args(args)
+    };
+    keygen(&["-q", "-t", "ed25519", "-N", "", "-f", "key"])
+        .run()
+        .succeeds();
+    let key = fs::read(sandbox.home().join("key")).unwrap();
+    sandbox.posixage(["set", "x"]).input(key).run().succeeds();
+    sandbox.file("home/again", sandbox.get("x"));
+    keygen(&["-y", "-f", "again"]).run().succeeds_silently();
+}
+
+#[test]
 fn a_value_in_the_argument_is_taken_byte_for_byte() {
     let sandbox = Sandbox::new().initialised();
-    for value in ["value", "", "a=b==", "line\n", " x ", "--force", "ä"] {
+    for value in [
+        "value", "a=b==", "line\n", " x ", "--force", "ä", "/usr/bin", "//x",
+    ] {
         let argument = format!("x={value}");
         sandbox.run(["set", "--force", &argument]).succeeds();
         assert_eq!(sandbox.get("x"), value.as_bytes());
@@ -111,6 +135,105 @@ fn a_value_in_the_argument_is_taken_byte_for_byte() {
         .run()
         .succeeds();
     assert_eq!(sandbox.get("x"), b"\xff\xfe");
+}
+
+#[test]
+fn a_name_with_an_equals_sign_is_not_split_and_its_value_is_not_lost() {
+    let sandbox = Sandbox::new().initialised();
+    let before = Snapshot::of(&sandbox.store());
+    for argument in [
+        "x/aHR0=/u",
+        "x/aHR0cA==/u/v",
+        "aHR0=/u",
+        "x/aHR0cA==",
+        "a b=c",
+        "x?a=b",
+        "=v",
+    ] {
+        for input in ["value", ""] {
+            let set = sandbox.posixage(["set", "--force", argument]).input(input);
+            let set = set.run().fails(2);
+            assert!(!set.hint().is_empty(), "{set:?}");
+            assert_eq!(Snapshot::of(&sandbox.store()), before, "{argument}");
+        }
+    }
+}
+
+#[test]
+fn a_value_that_would_be_passed_over_is_an_error() {
+    let sandbox = Sandbox::new().initialised();
+    let before = Snapshot::of(&sandbox.store());
+    for (args, input) in [
+        (&["set", "x=value"][..], "another"),
+        (&["set", "x=/usr/bin"], "another"),
+        (&["set", "--raw", "x=value"], "\n"),
+        (&["set", "--json", "x=value"], "{\"secret\":\"another\"}"),
+    ] {
+        let set = sandbox.posixage(args).input(input).run().fails(2);
+        set.says(["twice"]);
+        assert_eq!(Snapshot::of(&sandbox.store()), before, "{args:?}");
+    }
+    let file = sandbox.file("file", "another");
+    let from_file = format!("exec \"$@\" <'{}'", file.display());
+    let set = sandbox.posixage(["set", "x=value"]).in_shell(&from_file);
+    set.run().fails(2).says(["twice"]);
+    assert_eq!(Snapshot::of(&sandbox.store()), before);
+    for input in ["</dev/null", "<&-"] {
+        let set = sandbox.posixage(["set", "--force", "x=value"]);
+        let set = set.in_shell(&format!("exec \"$@\" {input}"));
+        set.run().succeeds_silently();
+    }
+}
+
+#[test]
+fn an_empty_value_has_to_be_meant() {
+    let sandbox = Sandbox::new().initialised();
+    sandbox.set("x", "value");
+    let before = Snapshot::of(&sandbox.store());
+    for (args, input) in [
+        (&["set", "--force", "x="][..], ""),
+        (&["set", "new="], ""),
+        (&["set", "--force", "x"], ""),
+        (&["set", "--force", "x"], "\n"),
+        (&["set", "new"], "\r\n"),
+    ] {
+        let set = sandbox.posixage(args).input(input).run().fails(2);
+        assert!(set.hint().contains("--allow-empty"), "{set:?}");
+        assert_eq!(Snapshot::of(&sandbox.store()), before);
+    }
+    for args in [
+        &["set", "--force", "--allow-empty", "x="][..],
+        &["set", "--force", "--allow-empty", "x"],
+        &["set", "--force", "--raw", "x"],
+        &["set", "--force", "--raw", "x="],
+    ] {
+        sandbox.set("x", "value");
+        sandbox.run(args).succeeds_silently();
+        assert_eq!(sandbox.get("x"), b"", "{args:?}");
+    }
+}
+
+#[test]
+fn forcing_keeps_the_metadata_of_a_helpers_entry() {
+    let sandbox = Sandbox::new().initialised();
+    docker_helper::store(&sandbox, "registry.example", "zoe", "old");
+    let list = sandbox.run(["list"]).succeeds_silently().out();
+    let id = list.trim();
+    let metadata = || sandbox.run(["get", "--metadata", id]).succeeds().out();
+    let before = metadata();
+    let set = |args: &[&str], input: &str| {
+        let set = sandbox.posixage(["set", "--force", id]).args(args);
+        set.input(input).run().succeeds_silently();
+    };
+    set(&[], "new");
+    let login = docker_helper::get(&sandbox, "registry.example");
+    assert_eq!(login, docker_helper::pair("zoe", "new"));
+    set(&["--json"], r#"{"secret":"newer"}"#);
+    assert_eq!(metadata(), before);
+    set(&["--metadata", "a=b"], "new");
+    assert_eq!(metadata(), "{\"a\":\"b\"}\n");
+    set(&["--json"], r#"{"secret":"newest","metadata":null}"#);
+    assert_eq!(metadata(), "null\n");
 }
 
 #[test]
@@ -253,20 +376,27 @@ fn json_carries_value_encoding_and_metadata() {
 #[test]
 fn what_get_prints_as_json_goes_in_again_as_it_was() {
     let sandbox = Sandbox::new().initialised();
-    for value in [&b"text\n"[..], b"\xff\xfe\0", b""] {
-        sandbox.set("x", value);
-        let get = sandbox.run(["get", "--json", "x"]).succeeds_silently();
-        let object: serde_json::Value = serde_json::from_slice(&get.stdout).unwrap();
-        let again = serde_json::json!({
-            "secret": object["value"],
-            "encoding": object["encoding"],
-            "metadata": object["metadata"],
-        });
+    for (value, metadata) in [
+        (&b"text\n"[..], "null"),
+        (b"\xff\xfe\0", "{}"),
+        (b"", r#"{"k":"v\u0085\u202e\n"}"#),
+        (
+            "\0\u{7f}\u{85}\u{2028}\u{202e}\u{feff}\"\\\r\n".as_bytes(),
+            "null",
+        ),
+    ] {
+        let value = BASE64_STANDARD.encode(value);
+        let json = format!(r#"{{"secret":"{value}","encoding":"base64","metadata":{metadata}}}"#);
         let set = sandbox
-            .posixage(["set", "--force", "--json", "y"])
-            .input(again.to_string());
-        set.run().succeeds();
-        assert_eq!(sandbox.get("y"), value);
+            .posixage(["set", "--force", "--json", "x"])
+            .input(json);
+        set.run().succeeds_silently();
+        let get = |id| sandbox.run(["get", "--json", id]).succeeds_silently().out();
+        let printed = get("x");
+        let set = sandbox.posixage(["set", "--force", "--json", "y"]);
+        set.input(printed.clone()).run().succeeds_silently();
+        assert_eq!(get("y"), printed.replacen("\"x\"", "\"y\"", 1));
+        assert_eq!(sandbox.get("y"), sandbox.get("x"));
     }
 }
 
@@ -299,20 +429,4 @@ fn the_hint_can_be_pasted_into_a_shell() {
         .in_shell(&format!(r#""$@" {command}"#));
     paste.run().succeeds();
     assert!(place.join(".posixage.toml").is_file(), "{hint}");
-}
-
-#[test]
-fn nothing_on_standard_input_is_no_value_unless_raw() {
-    let sandbox = Sandbox::new().initialised();
-    sandbox.set("x", "value");
-    let before = Snapshot::of(&sandbox.store());
-    for args in [&["set", "--force", "x"][..], &["set", "new"]] {
-        let set = sandbox.posixage(args).input("").run().fails(1);
-        let set = set.says(["standard input is empty"]);
-        assert!(set.hint().contains("--raw"), "{set:?}");
-        assert_eq!(Snapshot::of(&sandbox.store()), before);
-    }
-    let raw = sandbox.posixage(["set", "--force", "--raw", "x"]).input("");
-    raw.run().succeeds_silently();
-    assert_eq!(sandbox.get("x"), b"");
 }
