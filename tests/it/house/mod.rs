@@ -5,4 +5,5 @@ mod docs;
 mod fuzz;
 mod links;
 mod module_map;
+mod modules;
 mod readme;
