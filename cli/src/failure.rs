@@ -71,7 +71,7 @@ impl Failure {
         }
     }
 
-    /// The error and the hint, each on a line, for somebody else to show.
+    /// The error and the hint, each on a line, for another program to show.
     pub(crate) fn text(&self) -> String {
         let hint = self.hint.iter().map(|hint| format!("\nhint: {hint}"));
         printable(&format!("{}{}", self.message, hint.collect::<String>()))

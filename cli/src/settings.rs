@@ -27,7 +27,7 @@ const DEFAULT_LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) store: Place,
-    /// Key files that somebody named, in the order in which they are tried.
+    /// Key files that were named, in the order in which they are tried.
     pub(crate) identities: Vec<PathBuf>,
     /// The identity that `init` makes, and that is used if no other is named.
     pub(crate) default_identity: Option<PathBuf>,
@@ -45,7 +45,7 @@ pub(crate) struct Settings {
 #[derive(Debug)]
 pub(crate) struct Place {
     pub(crate) path: PathBuf,
-    /// Whether somebody named it: such a place is not made unasked.
+    /// Whether it was named: such a place is not made unasked.
     pub(crate) named: bool,
 }
 
@@ -109,7 +109,7 @@ impl Settings {
         })
     }
 
-    /// Whether a key file is taken although others than its owner may read it: if somebody said so,
+    /// Whether a key file is taken although others than its owner may read it: if an option says so,
     /// or if systemd handed it over. Such a file can be root's, with an entry for the service's user
     /// in its access control list; in its mode that shows as a group that may read.
     pub(crate) fn allows_insecure(&self, path: &Path) -> bool {

@@ -39,7 +39,7 @@ pub(crate) enum PasswordCommand {
 
 impl Config {
     /// Reads the file in `dir`; one that is not there sets nothing. One that others may write is
-    /// refused, unless `allow_insecure`: it says what is executed, and who gets the secrets.
+    /// refused, unless `allow_insecure`: it names commands to execute, and recipients.
     pub(crate) fn read(dir: &Path, allow_insecure: bool) -> Result<Self, Failure> {
         let path = dir.join("config.toml");
         let Some(text) = read(&path, allow_insecure)? else {
@@ -80,7 +80,7 @@ fn read(path: &Path, allow_insecure: bool) -> Result<Option<String>, Failure> {
         );
     }
     if ![0, geteuid().as_raw()].contains(&stat.uid()) && !allow_insecure {
-        let message = format!("{shown} is somebody else's (user {})", stat.uid());
+        let message = format!("{shown} belongs to another user ({})", stat.uid());
         return Err(Failure::new(message).code(Code::UnsafePermissions));
     }
     let mut text = String::new();

@@ -11,7 +11,7 @@ pub const MAX_ID_LEN: usize = 189;
 /// [`MAX_ID_LEN`] bytes in all.
 ///
 /// Ids are case-sensitive and compared byte by byte. An id is not secret: it is the name of a
-/// directory, and whoever can list the store can read it.
+/// directory, and everyone who can list the store can read it.
 ///
 /// ```
 /// use posixage::Id;

@@ -32,7 +32,7 @@ impl Secret {
         self
     }
 
-    /// The value. Do not copy it to where nobody wipes it.
+    /// The value. Do not copy it to memory that is not wiped.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         &self.value

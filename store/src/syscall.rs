@@ -42,7 +42,7 @@ pub(crate) fn read_dir(
     Ok(dir.filter(move |entry| !entry.as_ref().is_ok_and(is_dot)))
 }
 
-/// `false` if somebody else has the flock.
+/// `false` if another descriptor has the flock.
 #[expect(
     clippy::disallowed_methods,
     reason = "not the store's lock: the sign of life of what is not whole yet"

@@ -5,7 +5,7 @@ use std::{fmt, path::Path};
 /// Whether a character is none that is read: a control character, such as a line break or an escape,
 /// or one that formats, such as those that turn the direction of the text around it.
 ///
-/// Escape these in names and metadata before they are printed: whoever wrote them could otherwise draw
+/// Escape these in names and metadata before they are printed: their writer could otherwise draw
 /// on the terminal, or make a line look like another.
 #[must_use]
 pub fn is_invisible(c: char) -> bool {

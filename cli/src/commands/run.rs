@@ -45,7 +45,7 @@ pub(crate) fn run(settings: &Settings, args: &Run) -> Result<ExitCode, Failure> 
     Err(not_started(program, &path.unwrap_or_default(), &error))
 }
 
-/// Puts the secrets in the place of their references. Every reference that fails is named.
+/// Replaces references by their secrets. Every reference that fails is named.
 fn resolve(settings: &Settings, environment: &mut Environment) -> Result<(), Failure> {
     let mut failures = Vec::new();
     let mut references: BTreeMap<Id, Vec<OsString>> = BTreeMap::new();
@@ -60,7 +60,7 @@ fn resolve(settings: &Settings, environment: &mut Environment) -> Result<(), Fai
             }
         }
     }
-    // Who has no reference needs no store.
+    // Without references there is no need of a store.
     if !references.is_empty() {
         let store = Session::open(settings)?.reader()?;
         // In one pass: what a secret says is not looked into, and each is decrypted once.

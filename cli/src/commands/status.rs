@@ -19,7 +19,7 @@ use crate::{
 struct Report {
     store: String,
     secrets: usize,
-    /// Whom secrets are encrypted to; null for a store that does not say so.
+    /// The recipients; null for a store that does not record them.
     recipients: Option<Vec<String>>,
     /// Whether they are encrypted with a password too; null likewise.
     password: Option<bool>,
@@ -133,7 +133,7 @@ fn is_recipient(source: &KeySource<Identity>, recipients: &[Recipient]) -> Optio
     Some(known.iter().any(|recipient| recipients.contains(recipient)))
 }
 
-/// Whether a key decrypts the first secret of a store that does not say who its recipients are.
+/// Whether a key decrypts the first secret of a store that does not record its recipients.
 fn decrypts(session: &Session<'_>, source: KeySource<Identity>) -> Option<bool> {
     source.known_recipients()?;
     let store = session.with(source);

@@ -28,7 +28,7 @@ pub(crate) fn entry_id(namespace: &str, text: &str) -> Id {
         .expect("an escaped text has an id's alphabet and length")
 }
 
-/// The text whose id below `namespace` this is, as far as the id tells.
+/// The text that has this id below `namespace`, as far as the id tells.
 pub(crate) fn entry_text(namespace: &str, id: &Id) -> Option<String> {
     let rest = id.as_str().strip_prefix(namespace)?.strip_prefix('/')?;
     let parts: Option<Vec<String>> = rest.split('/').map(unescape).collect();

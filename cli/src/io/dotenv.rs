@@ -7,7 +7,7 @@
 //! | `A="…"` | the same, with `\n` `\r` `\t` `\\` `\"` `\$` |
 //! | `export A=…`, `# comment`, an empty line | as in a shell |
 //!
-//! Nothing is expanded: a `$` is a `$`. Whatever else stands there is an error, not a guess.
+//! Nothing is expanded: a `$` is a `$`. Anything else is an error, not a guess.
 
 use std::{ffi::OsString, fs::File, io, os::unix::ffi::OsStringExt, path::Path};
 

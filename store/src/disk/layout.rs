@@ -3,7 +3,7 @@
 //! ```text
 //! ROOT/
 //!   .posixage.lock, .posixage.lock.…   Lock     the lock file, and what a takeover puts beside it
-//!   .posixage.toml                     Config   who to encrypt to
+//!   .posixage.toml                     Config   the recipients
 //!   <base64 of the id>/                Secret   (Id::directory_name)
 //!     metadata.json                    Metadata
 //!     secretpass, secretage, secretssh Ciphertext (KeyType::file_name)
@@ -20,7 +20,7 @@ use rustix::io::Errno;
 
 use crate::{id::Id, keys::KeyType};
 
-/// Says who to encrypt to.
+/// Names the recipients.
 pub(crate) const CONFIG: &str = ".posixage.toml";
 
 /// Where an old directory waits while the new one takes its name, without `RENAME_EXCHANGE`.

@@ -21,7 +21,7 @@ use crate::{
 /// How many secrets are decrypted ahead of the one that is asked for, at most.
 const MAX_AHEAD: usize = 512;
 
-/// The same where there is a password: one may take half a second, and who stops early has waited for
+/// The same where there is a password: one may take half a second, and a caller that stops early has waited for
 /// all.
 const MAX_SLOW_AHEAD: usize = 32;
 

@@ -17,7 +17,7 @@ use crate::{
 
 impl StoreBuilder {
     /// Makes a store and opens it: the directory (0700) if it is missing, its parents if need be, and
-    /// `.posixage.toml` in it, which says who its secrets are encrypted to.
+    /// `.posixage.toml` in it, which names its recipients.
     ///
     /// An existing directory must be ours alone. One that holds secrets already, such as a store by
     /// the reference, keeps them. Of two processes that make the same store one succeeds; when this

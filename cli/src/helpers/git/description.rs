@@ -76,7 +76,7 @@ pub(super) struct Description {
 impl Description {
     /// What Git writes to standard input.
     pub(super) fn read() -> Result<Self, Failure> {
-        // Whoever types a description ends it with an empty line, and waits for the answer.
+        // A person who types a description ends it with an empty line, and waits for the answer.
         let ended =
             |bytes: &[u8]| bytes.starts_with(b"\n") || bytes.windows(2).any(|w| w == b"\n\n");
         Self::parse(&input::read_until(MAX_LEN, ended)?)

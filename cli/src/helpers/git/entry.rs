@@ -1,8 +1,8 @@
 //! A credential in the store.
 //!
 //! Its value is the description as Git writes it, whole, so that it can be read, and kept, without
-//! ambiguity. What is not secret stands in the metadata too, to be looked up without a key. That
-//! copy anybody may change who can write the store's files; the value decides.
+//! ambiguity. What is not secret is in the metadata too, to be found without a key. A writer
+//! of the store's files can change that copy, so the value decides.
 
 use std::{
     cmp::Reverse,
@@ -127,7 +127,7 @@ impl Entry {
 }
 
 /// The credential in a secret, which must be for the place that the metadata names: otherwise
-/// somebody who cannot read a password could have Git send it to another host.
+/// a writer of the files that cannot read a password could have Git send it to another host.
 pub(super) fn open(id: &Id, metadata: &Metadata, secret: &Secret) -> Result<Description, Failure> {
     let damaged = |why: &str| Failure::new(format!("secret {id}: {why}")).code(Code::Damaged);
     let credential = Description::parse(secret.expose())
@@ -138,7 +138,7 @@ pub(super) fn open(id: &Id, metadata: &Metadata, secret: &Secret) -> Result<Desc
     match is_here {
         true => Ok(credential),
         false => Err(damaged("its metadata is not that of its value")
-            .hint("somebody has changed it; remove the secret and store it again")),
+            .hint("its metadata was changed; remove the secret and store it again")),
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) fn run(settings: &Settings, request: &Description) -> Result<(), Fail
     failure::all(failures)
 }
 
-/// Compares and removes under one lock: nobody stores a newer password in between.
+/// Compares and removes under one lock: no newer password is stored in between.
 fn erase_same(store: &Store, entry: &Entry, request: &Description) -> Result<(), Error> {
     store.update(&entry.id, |secret| {
         let Some(secret) = secret else {

@@ -49,7 +49,7 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> Result<ExitCode, Fail
 }
 
 fn settings() -> Result<Settings, Failure> {
-    // Who tells Git to ask nothing on the terminal means its helpers too.
+    // A user that tells Git not to ask on the terminal means its helpers too.
     let asks = env::var_os("GIT_TERMINAL_PROMPT");
     if asks.is_some_and(|value| {
         ["", "0", "false", "no", "off"]
