@@ -19,7 +19,10 @@ use std::{
 };
 
 use posixage_lock::{FILE_NAME, Guard, LockFile, Mode, Wait};
-use rustix::time::{ClockId, clock_gettime};
+use rustix::{
+    fs::{FlockOperation, flock},
+    time::{ClockId, clock_gettime},
+};
 
 fn main() -> Result<(), Box<dyn Error>> {
     run(std::env::args_os().skip(1))
@@ -71,7 +74,7 @@ fn bare(path: &PathBuf, times: u32, file: &PathBuf) -> Result<(), Box<dyn Error>
     for _ in 0..times {
         let begin = Instant::now();
         let lock = fs::File::options().create(true).append(true).open(path)?;
-        lock.lock()?;
+        flock(&lock, FlockOperation::LockExclusive)?;
         longest = longest.max(begin.elapsed());
         increment(file)?;
     }

@@ -5,14 +5,18 @@
 
 use std::{
     error::Error,
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     os::unix::fs::MetadataExt,
     path::Path,
     time::Duration,
 };
 
 use posixage_lock::FILE_NAME;
-use rustix::time::{ClockId, clock_gettime};
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+    time::{ClockId, clock_gettime},
+};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = std::env::args_os().nth(1).ok_or("an argument is missing")?;
@@ -25,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is another's lock")]
+#[expect(clippy::disallowed_methods, reason = "the reference's lock, not ours")]
 fn acquire(path: &Path) -> Result<File, Box<dyn Error>> {
     loop {
         let file = File::options()
@@ -33,7 +37,7 @@ fn acquire(path: &Path) -> Result<File, Box<dyn Error>> {
             .write(true)
             .truncate(false)
             .open(path)?;
-        match file.try_lock() {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {
                 file.set_len(0)?;
                 if fs::metadata(path)
@@ -42,7 +46,7 @@ fn acquire(path: &Path) -> Result<File, Box<dyn Error>> {
                     return Ok(file);
                 }
             }
-            Err(TryLockError::WouldBlock) => {
+            Err(Errno::WOULDBLOCK) => {
                 let age = fs::metadata(path)?
                     .modified()?
                     .elapsed()
@@ -53,7 +57,7 @@ fn acquire(path: &Path) -> Result<File, Box<dyn Error>> {
                     std::thread::sleep(Duration::from_millis(10));
                 }
             }
-            Err(TryLockError::Error(error)) => return Err(error.into()),
+            Err(error) => return Err(error.into()),
         }
     }
 }

@@ -7,3 +7,4 @@ mod links;
 mod module_map;
 mod modules;
 mod readme;
+mod rust_version;
