@@ -15,6 +15,7 @@ pub mod chance;
 pub mod damage;
 pub mod disk;
 pub mod docker;
+pub mod docker_daemon;
 pub mod docker_helper;
 pub mod every_call;
 pub mod fuzz;

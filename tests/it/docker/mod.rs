@@ -1,6 +1,7 @@
 //! Docker, Podman, Skopeo and Buildah: the helper, `docker setup` and `docker status`.
 
 mod client;
+mod daemon;
 mod helper;
 mod helper_refused;
 mod setup;
