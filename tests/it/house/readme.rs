@@ -142,6 +142,20 @@ fn the_move_to_another_machine_works_word_for_word() {
 }
 
 #[test]
+fn a_change_of_the_key_works_word_for_word() {
+    let _ = tools::need("age-keygen", "age");
+    let (sandbox, shell) = two_secrets();
+    let before = fs::read(sandbox.identity()).unwrap();
+    shell(&sandbox, &block("age-keygen")).run().succeeds();
+    assert_both_are_there(&sandbox);
+    assert_ne!(fs::read(sandbox.identity()).unwrap(), before);
+    let old = sandbox.identity().with_file_name("old.txt");
+    assert_eq!(fs::read(&old).unwrap(), before);
+    let get = ["-i", old.to_str().unwrap(), "get", "demo/token"];
+    sandbox.run(get).fails(5);
+}
+
+#[test]
 fn the_test_command_can_be_run() {
     assert_eq!(block("tests/run").trim(), "tests/run");
     let script = binary::workspace().join("tests/run");
