@@ -76,6 +76,13 @@ pub enum Loss {
         /// The longest standstill with which a lock is kept.
         limit: Duration,
     },
+    /// The file system did not answer for so long that others, on another machine or behind the same
+    /// FUSE program, may have taken this process for dead.
+    #[error("the file system did not answer for more than {} s while it was held", limit.as_secs())]
+    Unanswered {
+        /// The longest silence with which a lock is kept.
+        limit: Duration,
+    },
     /// This process is a fork of the one that holds the lock.
     #[error("it belongs to the process that this one was forked from")]
     Forked,

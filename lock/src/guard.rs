@@ -58,6 +58,14 @@ impl Guard {
         })
     }
 
+    /// Keeps the lock fresh where the heartbeat's thread could not be started: refreshes the file if
+    /// that is due, and tries to start the thread again. Does nothing while there is one. A program
+    /// that holds a lock for long calls it every few seconds, should it run where threads are
+    /// limited; [`verify`](Self::verify) does the same.
+    pub fn refresh(&self) {
+        self.hold.refresh();
+    }
+
     /// Releases the lock, as dropping does, and says if that went wrong.
     ///
     /// # Errors

@@ -95,8 +95,7 @@ fn wait(child: &mut Child, signals: &mut Signals, guard: &Guard) -> io::Result<E
             };
             let _ = kill_process(pid, passed_on);
         }
-        // A loss is told when the command has ended.
-        let _ = guard.verify();
+        guard.refresh();
     }
 }
 

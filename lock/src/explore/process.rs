@@ -326,6 +326,14 @@ impl System for Sim {
         self.0.pid as u32
     }
 
+    fn process(&self) -> u64 {
+        1
+    }
+
+    fn is_local(&self, _: &File) -> bool {
+        true
+    }
+
     fn status(&self) -> Result<Status> {
         let Answer::Holders(holders) = self.try_ask(Call::Holders)? else {
             return Err(HALTED);

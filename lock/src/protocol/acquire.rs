@@ -267,9 +267,10 @@ impl<'a, S: System> Contender<'a, S> {
             system: Arc::clone(self.system),
             mode: self.mode,
             locked,
-            pid: self.system.pid(),
+            process: self.system.process(),
             thresholds: self.thresholds,
-            beaten: AtomicU64::new(nanoseconds(now)),
+            last_beat: AtomicU64::new(nanoseconds(now)),
+            last_seen: AtomicU64::new(nanoseconds(now)),
             loss: OnceLock::new(),
         })
     }

@@ -1,6 +1,11 @@
-//! The heartbeat: one thread of the process keeps all its locks fresh.
+//! The heartbeat: keeps all locks of the process fresh.
+//!
+//! One thread, the pacer, wakes at every beat and touches no file system: it shows that the process
+//! runs. The files are touched by a thread for each file system that has a lock, which lasts for one
+//! beat. So a file system that does not answer delays no beat on another.
 
 use std::{
+    mem,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
@@ -10,7 +15,7 @@ use crate::{protocol::hold::Hold, system::System, wait::Thresholds};
 
 /// The locks that a process holds.
 ///
-/// While there are any, a thread beats for them. It goes when it finds none at a beat, so at most
+/// While there are any, a thread beats for them. It ends when it finds none at a beat, so at most
 /// one interval after the last was released; a program that locks again and again within that time
 /// starts no second one. It never keeps the process from ending.
 #[derive(Debug)]
@@ -21,35 +26,43 @@ pub(crate) struct Heart<S: System> {
 
 #[derive(Debug)]
 struct State<S: System> {
-    pid: u32,
+    process: u64,
     holds: Vec<Arc<Hold<S>>>,
     /// How often the thread beats; none while there is no thread.
     interval: Option<Duration>,
+    /// The devices on which the last beat has not ended yet.
+    beating: Vec<u64>,
+}
+
+impl<S: System> State<S> {
+    const fn new(process: u64) -> Self {
+        Self {
+            process,
+            holds: Vec::new(),
+            interval: None,
+            beating: Vec::new(),
+        }
+    }
 }
 
 impl<S: System> Heart<S> {
     pub(crate) const fn new() -> Self {
-        let state = State {
-            pid: 0,
-            holds: Vec::new(),
-            interval: None,
-        };
         Self {
-            state: Mutex::new(state),
+            state: Mutex::new(State::new(0)),
             hurry: Condvar::new(),
         }
     }
 
-    /// Adds a lock. True when there is no thread yet: the caller starts it.
+    /// Adds a lock. True when there is no thread: the caller starts it.
     pub(crate) fn add(&self, hold: &Arc<Hold<S>>) -> bool {
         let mut state = self.lock();
-        if state.pid != hold.pid {
-            // A fork inherits the list but neither the thread nor the locks in it.
-            *state = State {
-                pid: hold.pid,
-                holds: Vec::new(),
-                interval: None,
-            };
+        if state.process != hold.process {
+            // A fork inherits the list but neither the thread nor the locks in it. What is dropped
+            // is only closed, and not under the mutex.
+            let inherited = mem::replace(&mut *state, State::new(hold.process));
+            drop(state);
+            drop(inherited);
+            state = self.lock();
         }
         state.holds.push(Arc::clone(hold));
         let wanted = hold.thresholds.heartbeat;
@@ -67,6 +80,15 @@ impl<S: System> Heart<S> {
         }
     }
 
+    /// Whether the thread is missing although there is a lock: where none could be had, it is tried
+    /// again at each beat that it should have had. True: the caller starts it.
+    pub(crate) fn is_missing(&self, interval: Duration) -> bool {
+        let mut state = self.lock();
+        let missing = state.interval.is_none();
+        state.interval.get_or_insert(interval);
+        missing
+    }
+
     pub(crate) fn remove(&self, hold: &Arc<Hold<S>>) {
         let mut state = self.lock();
         if let Some(index) = state.holds.iter().position(|held| Arc::ptr_eq(held, hold)) {
@@ -74,13 +96,20 @@ impl<S: System> Heart<S> {
         }
     }
 
-    /// One beat of every lock. The list is copied, so that nobody who locks or unlocks waits for a
-    /// slow file system.
+    /// One beat of every lock, one after the other. The list is copied, so that no caller that locks
+    /// or unlocks waits for a slow file system.
+    #[cfg(test)]
     pub(crate) fn beat(&self) {
         let holds = self.lock().holds.clone();
         for hold in &holds {
             hold.beat();
         }
+    }
+
+    /// As if the thread could not be started.
+    #[cfg(test)]
+    pub(crate) fn forget_thread(&self) {
+        self.lock().interval = None;
     }
 
     /// Whether there is a lock to beat for.
@@ -99,19 +128,18 @@ where
     S: System + Send + Sync + 'static,
     S::File: Send + Sync,
 {
-    /// Starts the thread.
+    /// Starts the thread. Where none can be had, the lock is good for as long as it may go without a
+    /// beat, and the next fence or the next lock of the process tries again.
     pub(crate) fn start(&'static self) {
         let thread = thread::Builder::new()
             .name("posixage-heart".into())
-            .stack_size(128 * 1024);
-        if let Err(error) = thread.spawn(|| self.run()) {
-            // The lock is good all the same, for as long as a lock may go without a beat.
-            tracing::warn!("no heartbeat for the lock: {error}");
+            .stack_size(64 * 1024);
+        if thread.spawn(|| self.pace()).is_err() {
             self.lock().interval = None;
         }
     }
 
-    fn run(&self) {
+    fn pace(&'static self) {
         let mut state = self.lock();
         loop {
             let interval = state.interval.unwrap_or(Thresholds::STANDARD.heartbeat);
@@ -123,9 +151,55 @@ where
                 state.interval = None;
                 return;
             }
+            for hold in &state.holds {
+                hold.show_life();
+            }
+            let due = state.due();
             drop(state);
-            self.beat();
+            for (device, holds) in due {
+                self.beat_on(device, holds);
+            }
             state = self.lock();
         }
+    }
+
+    /// One beat of the locks on a file system, on a thread of its own.
+    fn beat_on(&'static self, device: u64, holds: Vec<Arc<Hold<S>>>) {
+        let holds = Arc::new(holds);
+        let theirs = Arc::clone(&holds);
+        let beat = move |holds: &[Arc<Hold<S>>]| {
+            for hold in holds {
+                hold.beat();
+            }
+            self.lock().beating.retain(|beating| *beating != device);
+        };
+        let thread = thread::Builder::new()
+            .name("posixage-beat".into())
+            .stack_size(64 * 1024);
+        if thread.spawn(move || beat(&theirs)).is_err() {
+            beat(&holds);
+        }
+    }
+}
+
+type Due<S> = Vec<(u64, Vec<Arc<Hold<S>>>)>;
+
+impl<S: System> State<S> {
+    /// The locks by file system, less the file systems that have yet to answer the last beat.
+    fn due(&mut self) -> Due<S> {
+        let mut due: Due<S> = Vec::new();
+        for hold in &self.holds {
+            let Some(locked) = &hold.locked else { continue };
+            let device = locked.id.device;
+            if self.beating.contains(&device) {
+                continue;
+            }
+            match due.iter_mut().find(|(known, _)| *known == device) {
+                Some((_, holds)) => holds.push(Arc::clone(hold)),
+                None => due.push((device, vec![Arc::clone(hold)])),
+            }
+        }
+        self.beating.extend(due.iter().map(|(device, _)| *device));
+        due
     }
 }

@@ -24,10 +24,13 @@ pub(crate) struct Hold<S: System> {
     pub(crate) mode: Mode,
     /// None for a shared lock on a store that has no lock file and can have none.
     pub(crate) locked: Option<Locked<S::File>>,
-    pub(crate) pid: u32,
+    /// See [`System::process`].
+    pub(crate) process: u64,
     pub(crate) thresholds: Thresholds,
-    /// When the lock was last refreshed, in nanoseconds of the boot-time clock.
-    pub(crate) beaten: AtomicU64,
+    /// When the lock file was last refreshed, in nanoseconds of the boot-time clock.
+    pub(crate) last_beat: AtomicU64,
+    /// When a thread of the process was last seen to run, by the same clock.
+    pub(crate) last_seen: AtomicU64,
     /// Set once and never taken back: whoever lost the lock for a moment may have been overtaken in
     /// it.
     pub(crate) loss: OnceLock<Loss>,
@@ -50,15 +53,37 @@ pub(crate) enum Fenced {
 }
 
 impl<S: System> Hold<S> {
-    /// I4: refreshes the file, so that nobody takes this process for dead while it lives. A beat
-    /// that fails is no beat: after a few of them the lock counts as lost.
+    /// I4: refreshes the file, so that no process takes this one for dead while it runs.
     pub(crate) fn beat(&self) {
         let Some(locked) = &self.locked else { return };
         // Before the touch, so that the file is never older than it is held to be.
         let now = self.system.boottime();
         if self.look(locked, now).is_ok() && touch(&*self.system, locked).is_ok() {
-            self.beaten.store(nanoseconds(now), Ordering::Release);
+            self.last_beat.store(nanoseconds(now), Ordering::Release);
         }
+    }
+
+    /// Beats if the heartbeat has no thread and a beat is due.
+    pub(crate) fn refresh(&self) {
+        if self.system.process() == self.process {
+            self.show_life();
+            self.beat_if_alone();
+        }
+    }
+
+    /// Beats now if the heartbeat has no thread and a beat is due, and tries to start the thread.
+    fn beat_if_alone(&self) {
+        let interval = self.thresholds.heartbeat;
+        let is_due = self.age(self.system.boottime()) >= interval;
+        if is_due && self.locked.is_some() && self.system.heart().is_missing(interval) {
+            self.system.keep_beating();
+            self.beat();
+        }
+    }
+
+    /// A thread of the process runs: it does not stand still.
+    pub(crate) fn show_life(&self) {
+        let _ = self.has_not_stood_still(self.system.boottime());
     }
 
     /// Whether the last beat is no older than it should be.
@@ -66,27 +91,61 @@ impl<S: System> Hold<S> {
         self.age(self.system.boottime()) <= self.thresholds.heartbeat
     }
 
+    /// How long ago the file was refreshed.
     fn age(&self, now: Duration) -> Duration {
-        now.saturating_sub(Duration::from_nanos(self.beaten.load(Ordering::Acquire)))
+        now.saturating_sub(Duration::from_nanos(self.last_beat.load(Ordering::Acquire)))
     }
 
     /// I5, the fence: nothing is committed on a lock that others may have taken. Everything is
     /// looked at here and now, so that it does not matter whether the heartbeat's thread has run.
     pub(crate) fn verify(&self) -> std::result::Result<(), Fenced> {
-        if self.system.pid() != self.pid {
+        if self.system.process() != self.process {
             return Err(Fenced::Lost(Loss::Forked));
         }
         let Some(locked) = &self.locked else {
             return Ok(());
         };
+        self.beat_if_alone();
         self.same_inode(locked)?;
         // The clock after the inode: a standstill between the two is seen, too.
-        self.look_at_clock(self.system.boottime())
+        let now = self.system.boottime();
+        self.has_not_stood_still(now)?;
+        if self.age(now) > self.thresholds.lost {
+            self.catch_up(locked, now)?;
+        }
+        Ok(())
+    }
+
+    /// The process ran, but its beats did not get through: the file system stood still, as when it
+    /// was frozen for a snapshot.
+    ///
+    /// On a local one all processes that could take the lock were stopped with it. So the file is
+    /// refreshed and looked at now. A takeover that comes first has replaced the file, and one that
+    /// comes later finds the time moved and gives it back. Elsewhere, on another machine or behind a
+    /// FUSE program, others may have gone on: the lock is lost.
+    fn catch_up(&self, locked: &Locked<S::File>, now: Duration) -> std::result::Result<(), Fenced> {
+        self.may_be_silent(locked)?;
+        touch(&*self.system, locked).map_err(Fenced::Unknown)?;
+        self.same_inode(locked)?;
+        self.has_not_stood_still(self.system.boottime())?;
+        self.last_beat.store(nanoseconds(now), Ordering::Release);
+        Ok(())
     }
 
     fn look(&self, locked: &Locked<S::File>, now: Duration) -> std::result::Result<(), Fenced> {
-        self.look_at_clock(now)?;
+        self.has_not_stood_still(now)?;
+        if self.age(now) > self.thresholds.lost {
+            self.may_be_silent(locked)?;
+        }
         self.same_inode(locked)
+    }
+
+    fn may_be_silent(&self, locked: &Locked<S::File>) -> std::result::Result<(), Fenced> {
+        let limit = self.thresholds.lost;
+        match self.system.is_local(&locked.file) {
+            true => Ok(()),
+            false => Err(self.lose(Loss::Unanswered { limit })),
+        }
     }
 
     fn same_inode(&self, locked: &Locked<S::File>) -> std::result::Result<(), Fenced> {
@@ -97,10 +156,12 @@ impl<S: System> Hold<S> {
         }
     }
 
-    /// No beat for so long: this process stood still, and others may have taken it for dead.
-    fn look_at_clock(&self, now: Duration) -> std::result::Result<(), Fenced> {
+    /// No thread of this process ran for so long: it stood still, and others may have taken it for
+    /// dead.
+    fn has_not_stood_still(&self, now: Duration) -> std::result::Result<(), Fenced> {
         let limit = self.thresholds.lost;
-        if self.age(now) > limit {
+        let before = self.last_seen.fetch_max(nanoseconds(now), Ordering::AcqRel);
+        if now.saturating_sub(Duration::from_nanos(before)) > limit {
             return Err(self.lose(Loss::Stalled { limit }));
         }
         self.loss
@@ -109,17 +170,13 @@ impl<S: System> Hold<S> {
     }
 
     fn lose(&self, loss: Loss) -> Fenced {
-        let first = *self.loss.get_or_init(|| {
-            tracing::warn!("lost a lock: {loss}");
-            loss
-        });
-        Fenced::Lost(first)
+        Fenced::Lost(*self.loss.get_or_init(|| loss))
     }
 
     /// Releases the lock. An explicit `LOCK_UN`: a forked child may share the file description, and
     /// then closing this descriptor would leave the lock held for as long as the child lives.
     pub(crate) fn release(self: &Arc<Self>) -> Result<()> {
-        if self.system.pid() != self.pid {
+        if self.system.process() != self.process {
             // For the same reason a child must not unlock what it inherited: the lock is the
             // parent's, and still held.
             return Ok(());

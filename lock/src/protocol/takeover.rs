@@ -99,11 +99,9 @@ impl<S: System> Contender<'_, S> {
         .map_err(|errno| self.failed("take over", errno))?;
 
         let taken = self.exchange(file, stale);
-        // Ours if the exchange did not come about, the stale one if it did.
-        match system.remove(SPARE_NAME) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(errno) => tracing::warn!("a lock file that was taken over stays behind: {errno}"),
-        }
+        // Ours if the exchange did not come about, the stale one if it did. One that stays behind is
+        // in no way, and removed by the next takeover.
+        let _ = system.remove(SPARE_NAME);
         taken
     }
 

@@ -15,11 +15,27 @@ use rustix::{
 use crate::{
     Mode, Status,
     protocol::{heartbeat::Heart, hold::Locked},
-    system::{Access, FileId, Kind, LOCK_NAME, Name, Result, Stat, System, proc, queue::Place},
+    system::{
+        Access, FileId, Kind, LOCK_NAME, Name, Result, Stat, System, proc, process, queue::Place,
+    },
 };
 
 /// Every lock of this process, whichever handle took it.
 static HEART: Heart<Kernel> = Heart::new();
+
+/// File systems whose state is this kernel's alone, by the magic numbers of statfs(2). Not FUSE,
+/// behind which is a program, and none of the network.
+const LOCAL: [u32; 9] = [
+    0xef53,      // ext2, ext3, ext4
+    0x5846_5342, // XFS
+    0x9123_683e, // btrfs
+    0xf2f5_2010, // F2FS
+    0x0102_1994, // tmpfs
+    0x794c_7630, // overlayfs
+    0x2fc1_2fc1, // ZFS
+    0xca45_1a4e, // bcachefs
+    0x3434,      // NILFS2
+];
 
 /// A directory, opened.
 #[derive(Debug)]
@@ -91,7 +107,7 @@ impl System for Kernel {
     }
 
     fn queue(&self, locked: Locked<OwnedFd>, mode: Mode) -> Result<Place> {
-        Ok(Place::take(locked, mode, u64::from(self.pid())))
+        Ok(Place::take(locked, mode, self.process()))
     }
 
     fn wait(&self, place: &mut Place, until: Duration) -> Result<Option<OwnedFd>> {
@@ -141,6 +157,14 @@ impl System for Kernel {
 
     fn pid(&self) -> u32 {
         std::process::id()
+    }
+
+    fn process(&self) -> u64 {
+        process::current()
+    }
+
+    fn is_local(&self, file: &OwnedFd) -> bool {
+        retry(|| fs::fstatfs(file)).is_ok_and(|fs| LOCAL.contains(&(fs.f_type as u32)))
     }
 
     fn status(&self) -> Result<Status> {

@@ -6,6 +6,7 @@
 
 pub(crate) mod kernel;
 mod proc;
+mod process;
 pub(crate) mod queue;
 
 use std::{fmt, time::Duration};
@@ -64,6 +65,11 @@ pub(crate) trait System: fmt::Debug + Sized {
     fn monotonic(&self) -> Duration;
     /// This process.
     fn pid(&self) -> u32;
+    /// A number of this process's own: a fork has another, whatever its pid.
+    fn process(&self) -> u64;
+    /// Whether a file is on a file system of this machine, so that one that stands still does so for
+    /// every process that can take the lock.
+    fn is_local(&self, file: &Self::File) -> bool;
     /// Who holds the lock file and who waits for it, as far as can be seen from here.
     fn status(&self) -> Result<Status>;
     /// The locks that this process holds.

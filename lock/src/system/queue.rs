@@ -91,6 +91,7 @@ impl Place {
             file,
             id,
             read_only,
+            ..
         } = locked;
         let key = Key {
             id,

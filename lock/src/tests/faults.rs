@@ -37,7 +37,10 @@ struct Faulty {
     /// All calls of this kind fail.
     refuses: Option<&'static str>,
     errno: Errno,
-    pid: Cell<u32>,
+    process: Cell<u64>,
+    is_local: bool,
+    /// How often the heartbeat's thread was to be started.
+    started: Cell<usize>,
     heart: Heart<Faulty>,
 }
 
@@ -49,7 +52,9 @@ impl Faulty {
             fails: None,
             refuses: None,
             errno,
-            pid: Cell::new(std::process::id()),
+            process: Cell::new(1),
+            is_local: true,
+            started: Cell::new(0),
             heart: Heart::new(),
         }
     }
@@ -127,7 +132,13 @@ impl System for Faulty {
         self.kernel.monotonic()
     }
     fn pid(&self) -> u32 {
-        self.pid.get()
+        self.kernel.pid()
+    }
+    fn process(&self) -> u64 {
+        self.process.get()
+    }
+    fn is_local(&self, _: &OwnedFd) -> bool {
+        self.is_local
     }
     fn status(&self) -> Result<Status> {
         self.kernel.status()
@@ -135,7 +146,9 @@ impl System for Faulty {
     fn heart(&self) -> &Heart<Self> {
         &self.heart
     }
-    fn keep_beating(&self) {}
+    fn keep_beating(&self) {
+        self.started.set(self.started.get() + 1);
+    }
 }
 
 fn acquire(system: Faulty, mode: Mode) -> std::result::Result<Arc<Hold<Faulty>>, Error> {
@@ -388,13 +401,64 @@ fn a_read_only_lock_file_need_not_be_touched() {
     assert!(crate::protocol::hold::touch(&system, &locked).is_err());
 }
 
+/// A file system behind which others may have gone on, such as one of the network.
+#[test]
+fn a_foreign_file_system_that_stood_still_loses_the_lock() {
+    let root = root();
+    for is_local in [true, false] {
+        let system = Faulty {
+            is_local,
+            ..Faulty::new(root.path(), Errno::IO)
+        };
+        let hold = acquire(system, Mode::Exclusive).unwrap();
+        let before = hold.last_seen.load(Ordering::SeqCst) - 21_000_000_000;
+        hold.last_beat.store(before, Ordering::SeqCst);
+        let answer = hold.verify();
+        match is_local {
+            true => answer.unwrap(),
+            false => assert!(matches!(
+                answer,
+                Err(Fenced::Lost(crate::Loss::Unanswered { .. }))
+            )),
+        }
+        hold.release().unwrap();
+    }
+}
+
+/// Where no thread can be had, it is tried again at each beat that it should have had.
+#[test]
+fn without_a_heartbeat_the_fence_refreshes_the_lock() {
+    let root = root();
+    let hold = acquire(Faulty::new(root.path(), Errno::IO), Mode::Exclusive).unwrap();
+    let set_back = || {
+        let before = hold.last_seen.load(Ordering::SeqCst) - 5_000_000_000;
+        hold.last_beat.store(before, Ordering::SeqCst);
+        before
+    };
+    let before = set_back();
+    hold.refresh();
+    assert_eq!(hold.last_beat.load(Ordering::SeqCst), before, "it has one");
+
+    hold.system.heart.forget_thread();
+    hold.refresh();
+    assert!(hold.last_beat.load(Ordering::SeqCst) > before);
+    assert_eq!(hold.system.started.get(), 2);
+
+    let before = set_back();
+    hold.system.heart.forget_thread();
+    hold.verify().unwrap();
+    assert!(hold.last_beat.load(Ordering::SeqCst) > before);
+    assert_eq!(hold.system.started.get(), 3);
+    hold.release().unwrap();
+}
+
 /// A child of fork(2) has a copy of the guard: it must neither believe in it nor release the
 /// parent's lock with it.
 #[test]
 fn a_fork_has_no_lock_and_releases_none() {
     let root = root();
     let hold = acquire(Faulty::new(root.path(), Errno::IO), Mode::Exclusive).unwrap();
-    let parent = hold.system.pid.replace(1);
+    let parent = hold.system.process.replace(2);
     assert!(matches!(
         hold.verify(),
         Err(Fenced::Lost(crate::Loss::Forked))
@@ -405,7 +469,7 @@ fn a_fork_has_no_lock_and_releases_none() {
             .acquire(Mode::Exclusive, Wait::Try)
             .is_err()
     );
-    hold.system.pid.set(parent);
+    hold.system.process.set(parent);
     assert!(hold.verify().is_ok());
     hold.release().unwrap();
     drop(

@@ -108,17 +108,15 @@ fn a_gap_in_the_heartbeat_loses_the_lock_for_good() {
         .acquire(Mode::Exclusive, Wait::Try)
         .unwrap();
     guard.verify().unwrap();
-    let beaten = guard.hold().beaten.load(Ordering::SeqCst);
-    let before = |gap: Duration| beaten - u64::try_from(gap.as_nanos()).unwrap();
-    guard
-        .hold()
-        .beaten
-        .store(before(Duration::from_secs(19)), Ordering::SeqCst);
+    let now = guard.hold().last_seen.load(Ordering::SeqCst);
+    let set_back = |gap: Duration| {
+        let before = now - u64::try_from(gap.as_nanos()).unwrap();
+        guard.hold().last_seen.store(before, Ordering::SeqCst);
+        guard.hold().last_beat.store(before, Ordering::SeqCst);
+    };
+    set_back(Duration::from_secs(19));
     guard.verify().unwrap();
-    guard
-        .hold()
-        .beaten
-        .store(before(Duration::from_secs(21)), Ordering::SeqCst);
+    set_back(Duration::from_secs(21));
     let stalled = |error| {
         matches!(
             error,
@@ -132,8 +130,30 @@ fn a_gap_in_the_heartbeat_loses_the_lock_for_good() {
     let old = age(root.path());
     guard.hold().beat();
     assert_eq!(age(root.path()), old, "a lost lock is not kept fresh");
-    guard.hold().beaten.store(beaten, Ordering::SeqCst);
+    set_back(Duration::ZERO);
     assert!(stalled(guard.verify().unwrap_err()));
+}
+
+/// What a frozen file system looks like to a process that ran all the time.
+#[test]
+fn a_local_file_system_that_stood_still_loses_no_lock() {
+    let root = root();
+    let guard = lock_in(root.path())
+        .acquire(Mode::Exclusive, Wait::Try)
+        .unwrap();
+    let set_back = || {
+        let now = guard.hold().last_seen.load(Ordering::SeqCst);
+        let before = now - 60_000_000_000;
+        guard.hold().last_beat.store(before, Ordering::SeqCst);
+    };
+    make_stale(root.path());
+    set_back();
+    guard.verify().unwrap();
+    let fresh = age(root.path());
+    assert!(fresh.elapsed().unwrap_or_default() < Duration::from_secs(25));
+    set_back();
+    fs::remove_file(root.path().join(FILE_NAME)).unwrap();
+    assert!(guard.verify().unwrap_err().is_lost());
 }
 
 /// A file from 2020 is fresh before its lock can be seen.
