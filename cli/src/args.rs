@@ -131,7 +131,9 @@ pub(crate) struct Get {
 
 #[derive(Debug, Args)]
 pub(crate) struct List {
-    /// An id in which * stands for one component and ** for any number
+    /// An id in which * stands for one component and ** for any number; without them, what is below it
+    /// too
+    #[arg(value_parser = parse_listing)]
     pub(crate) pattern: Option<posixage::Pattern>,
     /// With metadata
     #[arg(short, long)]
@@ -259,6 +261,14 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
         "" if number == 0 => Ok(Duration::ZERO),
         _ => Err("not a time such as 500ms, 30s or 2m".into()),
     }
+}
+
+/// A name without a wildcard is a folder: all that is below it, and itself.
+fn parse_listing(text: &str) -> Result<posixage::Pattern, posixage::ParseIdError> {
+    if text.contains('*') {
+        return text.parse();
+    }
+    format!("{}/**", text.strip_suffix('/').unwrap_or(text)).parse()
 }
 
 fn parse_pair(text: &str) -> Result<(String, String), String> {

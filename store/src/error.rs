@@ -180,10 +180,14 @@ impl Error {
                 Some(format!("chmod {safe} {}", quoted(path)))
             }
             Self::ForeignOwner { owner, .. } => Some(format!("run as user {owner}")),
-            Self::Damaged { path, .. } => Some(format!(
-                "restore {} from a backup, or remove the secret",
-                path.parent().unwrap_or(path).display()
-            )),
+            Self::Damaged { id, path, .. } => {
+                let is_secret = path.ends_with(id.directory_name());
+                let secret = path.parent().filter(|_| !is_secret).unwrap_or(path);
+                let secret = secret.display();
+                Some(format!(
+                    "restore {secret} from a backup, or remove the secret"
+                ))
+            }
             Self::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     Some("free some space; the store is as it was before".into())

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::{
     args::Get,
+    commands::near,
     failure::Failure,
     io::{
         output::{print, print_json},
@@ -26,11 +27,14 @@ struct Object<'a> {
 
 pub(crate) fn run(settings: &Settings, args: &Get) -> Result<(), Failure> {
     let session = Session::open(settings)?;
+    let store = session.keyless();
     if args.metadata {
-        let metadata = session.keyless().metadata(&args.id)?;
+        let metadata = store.metadata(&args.id);
+        let metadata = metadata.map_err(|error| near::failure(store, error))?;
         return print_json(&metadata);
     }
-    let secret = session.reader()?.get(&args.id)?;
+    let secret = session.reader()?.get(&args.id);
+    let secret = secret.map_err(|error| near::failure(store, error))?;
     if args.json {
         let (value, encoding) = Encoding::encode(secret.expose());
         return print_json(&Object {

@@ -6,6 +6,7 @@ mod get;
 mod init;
 mod list;
 mod lock;
+mod near;
 mod rm;
 mod run;
 mod set;

@@ -3,7 +3,8 @@
 use posixage::{Error, Id, Pattern, Store};
 
 use crate::{
-    args::Rm, failure::Failure, helpers, io::terminal, session::Session, settings::Settings,
+    args::Rm, commands::near, failure::Failure, helpers, io::terminal, session::Session,
+    settings::Settings,
 };
 
 pub(crate) fn run(settings: &Settings, args: Rm) -> Result<(), Failure> {
@@ -16,7 +17,7 @@ pub(crate) fn run(settings: &Settings, args: Rm) -> Result<(), Failure> {
     let mut first = None;
     for id in &args.ids {
         if let Err(error) = store.remove(id) {
-            let failure = Failure::from(error);
+            let failure = near::failure(store, error);
             failure.print();
             first.get_or_insert(failure.exit_code());
         }

@@ -18,10 +18,12 @@ use zeroize::Zeroizing;
 
 use crate::{
     args::Run,
+    commands::near,
     failure::{self, Code, Failure, reason},
     io::{dotenv, password},
     session::Session,
     settings::Settings,
+    usage,
 };
 
 /// What a value begins with that stands for a secret.
@@ -56,7 +58,8 @@ fn resolve(settings: &Settings, environment: &mut Environment) -> Result<(), Fai
         match String::from_utf8_lossy(text).parse() {
             Ok(id) => references.entry(id).or_default().push(name.clone()),
             Err(error) => {
-                failures.push(Failure::new(error).about(variables_called(slice::from_ref(name))))
+                let failure = usage::bad_id(error).code(Code::Other);
+                failures.push(failure.about(variables_called(slice::from_ref(name))));
             }
         }
     }
@@ -72,7 +75,7 @@ fn resolve(settings: &Settings, environment: &mut Environment) -> Result<(), Fai
                 Ok(secret) => Ok(secret.into_value()),
                 // All others would have to be waited for as long.
                 Err(error @ Error::Lock(_)) => return Err(error.into()),
-                Err(error) => Err(error.into()),
+                Err(error) => Err(near::failure(&store, error)),
             };
             match value {
                 Ok(value) => set(environment, names, &value),

@@ -64,15 +64,19 @@ pub(crate) fn run(settings: &Settings, args: Set) -> Result<(), Failure> {
         }
     }
     // In JSON an empty text is meant.
+    let source = match value {
+        None if !io::stdin().is_terminal() => "standard input",
+        _ => "the value",
+    };
     let (force, may_be_empty) = (args.force, args.allow_empty || args.raw || args.json);
     let given = match args.json {
         true => from_json(&input::read_json()?)?,
         false => given(&id, value, args)?,
     };
     if given.value.is_empty() && !may_be_empty {
-        return Err(Failure::new("the value is empty")
-            .hint("--allow-empty sets an empty value")
-            .code(Code::Usage));
+        // So it looks when what should have written it has failed.
+        return Err(Failure::new(format!("{source} is empty"))
+            .hint("--allow-empty, or --raw, sets an empty value"));
     }
     let metadata = match given.metadata {
         Some(metadata) => metadata,

@@ -3,7 +3,7 @@
 //! | written | value |
 //! | --- | --- |
 //! | `A=some text # comment` | `some text`: to the end of the line, less a comment and the blanks around it |
-//! | `A='…'` | all of it as it is, lines too |
+//! | `A='…'` | all of it as it is, lines too; CR LF is LF |
 //! | `A="…"` | the same, with `\n` `\r` `\t` `\\` `\"` `\$` |
 //! | `export A=…`, `# comment`, an empty line | as in a shell |
 //!
@@ -94,10 +94,14 @@ impl<'a> Scanner<'a> {
             Some(b'"') => self.double_quoted()?,
             _ => return Ok(self.unquoted(blanks > 0)),
         };
+        // As in a shell: what follows a quote at once goes on with the word, and is no comment.
+        if self.rest.starts_with(b"#") {
+            return Ok([value, self.unquoted(false)].concat());
+        }
         self.take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r'));
         match self.rest.first() {
             None | Some(b'\n' | b'#') => Ok(value),
-            Some(_) => Err("something stands behind the closing quote"),
+            Some(_) => Err("something follows the closing quote"),
         }
     }
 
@@ -116,7 +120,7 @@ impl<'a> Scanner<'a> {
 
     fn single_quoted(&mut self) -> Result<Vec<u8>, &'static str> {
         self.skip(b"'");
-        let value = self.take_while(|byte| byte != b'\'').to_vec();
+        let value = lines(self.take_while(|byte| byte != b'\''));
         match self.skip(b"'") {
             true => Ok(value),
             false => Err(UNCLOSED),
@@ -127,7 +131,7 @@ impl<'a> Scanner<'a> {
         self.skip(b"\"");
         let mut value = Vec::new();
         loop {
-            value.extend_from_slice(self.take_while(|byte| !matches!(byte, b'"' | b'\\')));
+            value.extend(lines(self.take_while(|byte| !matches!(byte, b'"' | b'\\'))));
             let (byte, length) = match self.rest {
                 [] => return Err(UNCLOSED),
                 [b'"', ..] => break,
@@ -161,6 +165,18 @@ impl<'a> Scanner<'a> {
         self.rest = rest;
         taken
     }
+}
+
+/// What is quoted, with LF at the ends of its lines, whatever the file has.
+fn lines(quoted: &[u8]) -> Vec<u8> {
+    let mut value = Vec::with_capacity(quoted.len());
+    for line in quoted.split_inclusive(|byte| *byte == b'\n') {
+        value.extend_from_slice(line.strip_suffix(b"\r\n").unwrap_or(line));
+        if line.ends_with(b"\r\n") {
+            value.push(b'\n');
+        }
+    }
+    value
 }
 
 const UNCLOSED: &str = "a quote is not closed";
@@ -204,7 +220,13 @@ mod tests {
             ("A=\"b\nc\"", "b\nc"),
             (r#"A="\n\r\t\\\"\$ $B '""#, "\n\r\t\\\"$ $B '"),
             ("A=\"b\"\r\n", "b"),
-            ("A=\"b\"#c", "b"),
+            ("A=\"b\" #c", "b"),
+            ("A=\"b\"#c", "b#c"),
+            ("A='b'#c # d", "b#c"),
+            ("A='b'#c\r\n", "b#c"),
+            ("A='b\r\nc\r\n'\r\n", "b\nc\n"),
+            ("A=\"b\r\n\r\nc\rd\"", "b\n\nc\rd"),
+            ("A=\"b\\r\nc\\r\\n\"", "b\r\nc\r\n"),
             ("A=se://db/password", "se://db/password"),
             ("export A=b", "b"),
             ("  export\tA=b", "b"),
@@ -265,12 +287,14 @@ mod tests {
     proptest! {
         #[test]
         fn quoted_whatever_it_is_a_value_is_itself(value in "[^\\x00]{0,40}") {
+            // But for the ends of its lines.
+            let value = value.replace("\r\n", "\n");
             let single = format!("A='{value}'\n");
             if !value.contains('\'') {
                 prop_assert_eq!(parsed(&single), [("A".to_owned(), value.clone())]);
             }
             let escaped = value.replace('\\', r"\\").replace('"', r#"\""#);
-            prop_assert_eq!(parsed(&format!("A=\"{escaped}\"# c")), [("A".to_owned(), value)]);
+            prop_assert_eq!(parsed(&format!("A=\"{escaped}\" # c")), [("A".to_owned(), value)]);
         }
 
         #[test]

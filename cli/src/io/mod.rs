@@ -1,5 +1,6 @@
 //! What goes in and out: standard input and output, the terminal, passwords, files of variables.
 
+mod closed;
 pub(crate) mod dotenv;
 pub(crate) mod input;
 pub(crate) mod output;

@@ -9,13 +9,21 @@ use std::{
 use signal_hook::{consts::SIGPIPE, low_level::emulate_default_handler};
 use zeroize::Zeroizing;
 
-use crate::failure::{Failure, reason};
+use crate::{
+    failure::{Failure, reason},
+    io::closed,
+};
 
 /// Writes to standard output, buffered.
 ///
 /// Where the reader has gone away (`posixage list | head -1`), the process dies of SIGPIPE without
 /// a word, as any Unix tool does.
 pub(crate) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
+    if closed::stdout_is_closed() {
+        return Err(Failure::new(
+            "cannot write to standard output: it is closed",
+        ));
+    }
     let printed = Buffer::of_stdout().and_then(|mut out| {
         write(&mut out)?;
         out.flush()

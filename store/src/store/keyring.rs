@@ -1,6 +1,9 @@
 //! The keys of a store handle, in the order in which they are tried.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use age::DecryptError;
 use zeroize::Zeroizing;
@@ -10,6 +13,7 @@ use crate::{
     error::{Attempt, Error},
     id::Id,
     keys::{Identity, KeyError, KeySource, KeyType, MAX_WORK_FACTOR, Recipient, cipher},
+    secret::MAX_VALUE_LEN,
 };
 
 /// Whether a key that is not there yet may be fetched, which may mean to ask a person.
@@ -173,6 +177,9 @@ fn damage(error: &DecryptError) -> String {
         }
         DecryptError::InvalidHeader => "is not an age file, or its header is damaged".into(),
         DecryptError::InvalidMac => "has a damaged header".into(),
+        DecryptError::Io(e) if e.kind() == io::ErrorKind::FileTooLarge => {
+            format!("holds a value over the limit of {MAX_VALUE_LEN} bytes")
+        }
         DecryptError::Io(_) => "is truncated or altered".into(),
         _ => "does not decrypt".into(),
     }

@@ -114,11 +114,20 @@ fn a_wrong_path() {
 fn errors_of_usage_look_like_all_others() {
     let sandbox = Sandbox::new().initialised();
     for (args, said, hint) in [
-        (&["gte", "x"][..], "gte", "--help"),
-        (&["lst"], "lst", "list"),
-        (&["get"], "ID", "posixage get"),
-        (&["get", "a", "b"], "too many", ""),
-        (&["get", "--jsn", "x"], "--jsn", "--json"),
+        (&["gte", "x"][..], "unknown command gte", "--help"),
+        (&["lst"], "unknown command lst", "did you mean ls or list?"),
+        (&["get"], "posixage: missing ID", "posixage get"),
+        (
+            &["--lock-timeout", "1h", "list"],
+            "posixage: --lock-timeout: not a time",
+            "",
+        ),
+        (&["get", "a", "b"], "unexpected argument", ""),
+        (
+            &["get", "--jsn", "x"],
+            "unknown option --jsn",
+            "did you mean --json?",
+        ),
         (&["rm"], "ID", "posixage rm"),
         (&["lock"], "CMD", "posixage lock"),
         (&["set"], "ID", "posixage set"),
@@ -128,7 +137,11 @@ fn errors_of_usage_look_like_all_others() {
             "posixage get",
         ),
         (&["get", "x", "--store"], "--store", ""),
-        (&["completions", "tcsh"], "SHELL", ""),
+        (
+            &["completions", "tcsh"],
+            "posixage: expected one of bash",
+            "",
+        ),
     ] {
         let output = sandbox.run(args).fails(2).says([said]);
         assert!(
@@ -136,6 +149,86 @@ fn errors_of_usage_look_like_all_others() {
             "{output:?}"
         );
     }
+}
+
+#[test]
+fn the_words_of_other_tools_are_answered_with_ours() {
+    let sandbox = Sandbox::new().initialised();
+    for (word, ours) in [
+        ("show", "posixage get"),
+        ("insert", "posixage set"),
+        ("add", "posixage set"),
+        ("delete", "posixage rm"),
+        ("remove", "posixage rm"),
+        ("find", "posixage list"),
+        ("grep", "posixage list"),
+        ("edit", "posixage set --force"),
+        ("generate", "posixage set"),
+        ("exec", "posixage run"),
+        ("mv", "posixage set"),
+        ("cp", "posixage set"),
+    ] {
+        let output = sandbox.run([word, "x"]).fails(2).says([word]);
+        assert!(output.hint().contains(ours), "{output:?}");
+    }
+    // The one that is an alias.
+    sandbox.run(["ls"]).succeeds_silently();
+}
+
+#[test]
+fn an_id_that_is_nearly_one_is_named() {
+    let sandbox = Sandbox::new().initialised();
+    sandbox.set("db/password", "value");
+    sandbox.set("other", "value");
+    for (id, hint) in [
+        ("db/pasword", "did you mean db/password?"),
+        ("DB/password", "did you mean db/password?"),
+        ("password", "did you mean db/password?"),
+        ("db", "posixage list db"),
+        ("nothing-alike", ""),
+    ] {
+        let reference = format!("se://{id}");
+        let run = sandbox.posixage(["run", "--", "true"]).env("A", reference);
+        for program in [
+            sandbox.posixage(["get", id]),
+            sandbox.posixage(["get", "--metadata", id]),
+            sandbox.posixage(["rm", id]),
+            run,
+        ] {
+            let output = program.run().fails(3).says([id]);
+            assert!(output.err().contains(hint), "{output:?}");
+            assert_eq!(
+                output.err().contains("hint: "),
+                !hint.is_empty(),
+                "{output:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn standard_output_that_is_closed_is_an_error() {
+    let sandbox = Sandbox::new().initialised();
+    sandbox.set("x", "value");
+    let into = |args: &[&str], output: &str| {
+        let program = sandbox.posixage(args);
+        program.in_shell(&format!("exec \"$@\" {output}")).run()
+    };
+    for args in [
+        &["get", "x"][..],
+        &["get", "--json", "x"],
+        &["list"],
+        &["status"],
+        &["--help"],
+        &["completions", "bash"],
+    ] {
+        into(args, ">&-").fails(1).says(["standard output"]);
+        // What a program does that wants no output, in either way.
+        into(args, ">/dev/null").succeeds_silently();
+        into(args, "1<>/dev/null").succeeds_silently();
+    }
+    let git = sandbox.helper("git-credential-posixage").arg("capability");
+    git.in_shell("exec \"$@\" >&-").run().fails(1);
 }
 
 #[test]
@@ -162,6 +255,8 @@ fn an_id_that_is_none() {
                 .fails(2)
                 .says([said]);
             assert!(!output.err().contains('\u{1b}'), "{output:?}");
+            assert!(!output.err().contains("[ID]") && !output.err().contains("<ID>"));
+            assert!(output.hint().contains("A-Z a-z 0-9"), "{output:?}");
         }
     }
     assert_eq!(Snapshot::of(&sandbox.store()), before);

@@ -197,8 +197,12 @@ fn an_empty_value_has_to_be_meant() {
         (&["set", "--force", "x"], "\n"),
         (&["set", "new"], "\r\n"),
     ] {
-        let set = sandbox.posixage(args).input(input).run().fails(2);
-        assert!(set.hint().contains("--allow-empty"), "{set:?}");
+        let set = sandbox.posixage(args).input(input).run().fails(1);
+        let hint = set.says(["is empty"]).hint();
+        assert!(
+            hint.contains("--allow-empty") && hint.contains("--raw"),
+            "{hint}"
+        );
         assert_eq!(Snapshot::of(&sandbox.store()), before);
     }
     for args in [

@@ -8,7 +8,9 @@ use std::{
     path::Path,
 };
 
+use posixage::KeyType;
 use posixage_tests::{
+    Sandbox, age,
     damage::{BROKEN, Case, fifo, sparse},
     golden, tools,
 };
@@ -133,6 +135,34 @@ fn files_that_are_too_large_are_not_read() {
         fs::write(broken.join("metadata.json"), long).expect("write");
     })
     .check();
+}
+
+#[test]
+fn a_value_over_the_limit_is_too_large_and_not_truncated() {
+    const LEN: usize = (64 << 20) + 1;
+    let sandbox = Sandbox::new().initialised();
+    sandbox.set("x", "value");
+    let secret = age::ciphertext(&sandbox.store(), "x", KeyType::Age);
+    let value = sandbox.file("value", vec![b'v'; LEN]);
+    let age = sandbox.program(tools::need("age", "age"));
+    let age = age.args(["-e", "-i"]).arg(sandbox.identity()).arg("-o");
+    age.args([&secret, &value]).run().succeeds();
+    let get = sandbox.run(["get", "x"]).fails(7);
+    assert!(!get.err().contains("truncated"), "{get:?}");
+    get.says(["over the limit of 67108864 bytes"]);
+}
+
+#[test]
+fn the_hint_for_a_damaged_secret_names_it_and_nothing_above_it() {
+    for name in ["secret-is-a-file", "metadata-array", "ciphertext-empty"] {
+        let case = Case::kept(name, 7, "damaged", true);
+        let secret = case.store.join(BROKEN).display().to_string();
+        let get = case.run(&["get", "broken"]).fails(7);
+        assert!(
+            get.hint().contains(&format!("restore {secret} from")),
+            "{get:?}"
+        );
+    }
 }
 
 #[test]
