@@ -1,4 +1,4 @@
-//! Who holds a lock, and how fresh its heartbeat is.
+//! The holders of a lock, and the age of its heartbeat.
 
 use std::{fmt, time::Duration};
 
@@ -10,9 +10,9 @@ use crate::Mode;
 pub struct Status {
     /// Whether there is a lock file. There is none before the first lock.
     pub exists: bool,
-    /// How long ago a holder, or somebody who began to wait, refreshed it, by the wall clock.
+    /// How long ago a holder, or a new waiter, refreshed it, by the wall clock.
     pub heartbeat_age: Option<Duration>,
-    /// Who holds it; empty when nobody does, or when the holder cannot be seen from here (another
+    /// The holders; empty when there are none, or when the holder cannot be seen from here (another
     /// machine, another container).
     pub holders: Vec<Holder>,
     /// The processes that wait for it.

@@ -1,4 +1,4 @@
-//! Telling a caller that it waits, and for whom.
+//! Telling a caller that it waits, and for which holder.
 
 use std::{
     fmt,

@@ -1,4 +1,4 @@
-//! Who holds a lock and who waits for it, from /proc. A courtesy for messages: where /proc says
+//! The holders of a lock and its waiters, from /proc, for messages only: where /proc says
 //! nothing, nothing is said.
 
 use std::{

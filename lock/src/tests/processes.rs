@@ -142,7 +142,7 @@ fn a_stopped_holder_is_waited_for_and_named() {
 
     assert!(!error.to_string().contains("wait"), "{error}");
 
-    // It stood still for longer than a lock is good for, though nobody took it away.
+    // It stood still for longer than a lock is good for, though no process took it away.
     holder.signal(Signal::CONT);
     holder.proceed();
     assert!(holder.hear("fenced").contains("stood still"));
