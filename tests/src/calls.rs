@@ -66,14 +66,14 @@ impl Call {
         text.split("\\x").skip(1).map(byte).collect()
     }
 
-    /// Whether a word stands among the flags of an argument.
+    /// Whether an argument's flags contain a word.
     #[must_use]
     pub fn has(&self, index: usize, flag: &str) -> bool {
         self.args[index].split('|').any(|word| word == flag)
     }
 }
 
-/// Splits at the commas that stand in no bracket. In hexadecimal no string has any of these.
+/// Splits at the commas outside of brackets. Strings are hexadecimal, so they contain neither.
 fn split(args: &str) -> Vec<String> {
     let mut depth = 0_usize;
     let mut parts = vec![String::new()];

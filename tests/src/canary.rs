@@ -1,4 +1,4 @@
-//! Secrets that sing when they get out.
+//! Canaries: values that must not appear anywhere but where they belong.
 
 use std::{
     fs,
@@ -45,7 +45,7 @@ fn base64(bytes: &[u8]) -> String {
 /// Asserts that a text shows none of them.
 ///
 /// # Panics
-/// It does.
+/// If it shows one.
 #[track_caller]
 pub fn assert_clean(what: &str, text: &[u8], canaries: &[String]) {
     for canary in canaries {

@@ -1,4 +1,4 @@
-//! Random choices that can be made again: the seed is named when a test fails.
+//! Random choices that can be repeated: a failing test names its seed.
 
 use std::{
     env,

@@ -43,7 +43,7 @@ impl Case {
         }
     }
 
-    /// Whole before `damage` has had its way with the secret's directory.
+    /// A whole store, then damaged by `damage` in the secret's directory.
     ///
     /// # Panics
     /// It cannot be made.
@@ -56,8 +56,8 @@ impl Case {
         case
     }
 
-    /// With 64 MiB of memory and a second of work at the most: what a file claims to be must not
-    /// decide that.
+    /// With 64 MiB of memory and a second of work at the most: these must not depend on what
+    /// a file claims to be.
     pub fn posixage(&self, command: &[&str]) -> Program {
         let key = golden::key(&self.sandbox, "age-1.txt");
         self.sandbox
@@ -75,7 +75,7 @@ impl Case {
         self.posixage(command).run()
     }
 
-    /// Asserts what must hold, whatever the damage; then mends it by a new write.
+    /// Asserts what must hold, whatever the damage; then repairs it by a new write.
     ///
     /// # Panics
     /// It does not hold.
@@ -138,7 +138,7 @@ pub fn sparse(path: &Path, len: u64) {
     private(path);
 }
 
-/// Makes a file its owner's alone.
+/// Makes a file private to its owner.
 ///
 /// # Panics
 /// It cannot.

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{Output, Program, Sandbox, binary, docker_helper::HELPER, tree::Snapshot};
 
-/// As docker 28 writes it, with what it does not know of in between.
+/// As docker 28 writes it, with unknown members in between.
 /// The passwords: zoe:canary-1, bob:canary-2:with:colons, AWS:canary-3, and the token canary-4.
 pub const CONFIG: &str = r#"{
 	"auths": {

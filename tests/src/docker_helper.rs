@@ -1,4 +1,4 @@
-//! Asking the helper of Docker and its kin, as they do.
+//! Requests to the helper of Docker and its kin, in their form.
 
 use std::collections::BTreeMap;
 

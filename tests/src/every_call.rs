@@ -349,7 +349,7 @@ fn judge(
     Ok(state)
 }
 
-/// The error names the step and the path, and was no reason to do the call again, or go on without.
+/// The error names the step and the path, and the call was neither repeated nor ignored.
 fn is_explained(subject: &Subject, output: &Output, call: &str, error: &str) -> Result<(), String> {
     if error == "EINTR" || HARMLESS.contains(&call) {
         return Err(format!("gives up: {}", output.err()));

@@ -27,7 +27,7 @@ pub const TARGETS: [(&str, Target); 7] = [
     ("model", model::run),
 ];
 
-/// The next decision of an input; one that has ended answers nought.
+/// The next decision of an input; 0 at its end.
 fn next(input: &mut Unstructured<'_>) -> u8 {
     input.arbitrary().unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Which signals a program was told to ignore.
+//! The signals that a program was told to ignore.
 
 /// A command that says so of itself.
 pub const LOOK: [&str; 3] = ["grep", "^SigIgn", "/proc/self/status"];
@@ -7,7 +7,7 @@ pub const LOOK: [&str; 3] = ["grep", "^SigIgn", "/proc/self/status"];
 /// C library takes two for its threads.
 ///
 /// # Panics
-/// It has said nothing of the kind.
+/// If it said nothing of the kind.
 #[track_caller]
 #[must_use]
 pub fn signals(said: &str) -> u32 {

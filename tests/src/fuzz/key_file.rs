@@ -34,7 +34,7 @@ pub fn run(input: &[u8]) {
     });
 }
 
-/// An error does not quote the file: nothing in it that is no word.
+/// An error does not quote the file: no text that is not a plain word.
 fn check(error: &KeyError, path: &Path, input: &[u8]) {
     let text = error.to_string().replace(&*path.to_string_lossy(), "");
     for word in input
