@@ -25,15 +25,11 @@ impl DockerDaemon {
         let [data, exec, pid, socket, config] =
             ["data", "exec", "pid", "socket", "daemon.json"].map(|name| directory.join(name));
         sandbox.file("dockerd/daemon.json", "{}");
-        // It writes to both, wherever its own files are.
-        let script = r#"for dir in /run /etc/docker; do
-            test ! -d $dir || mount -t tmpfs tmpfs $dir || exit
-        done; exec "$@""#;
-        let Some(shell) = namespace::shell(script) else {
+        let Some(alone) = namespace::hiding(&["/run", "/etc/docker"]) else {
             tools::left_out("a docker daemon, whose files would be left on the machine");
             return None;
         };
-        let running = shell
+        let running = alone
             .arg(tools::need("dockerd", "docker.io"))
             .args(["--iptables=false", "--ip6tables=false", "--bridge=none"])
             // Without this it turns on a setting of the machine.
@@ -74,7 +70,7 @@ impl Drop for DockerDaemon {
     fn drop(&mut self) {
         // It ends its own children, and unmounts what it has mounted.
         if let Some(running) = self.running.take() {
-            running.signal(Signal::TERM);
+            running.signal_all(Signal::TERM);
             drop(running.wait());
         }
     }

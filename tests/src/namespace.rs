@@ -22,6 +22,27 @@ pub fn shell(script: &str) -> Option<Program> {
         .then(|| program.args(["sh", "-c", script, "sh"]))
 }
 
+/// Runs its arguments with an empty directory of its own at each of these paths, which programs write
+/// to wherever they are told to keep their files. Whatever it has started ends with it. None if this
+/// user may not have that.
+#[must_use]
+pub fn hiding(paths: &[&str]) -> Option<Program> {
+    let script = format!(
+        "mount -t proc proc /proc || exit
+        for dir in {}; do test ! -d $dir || mount -t tmpfs -o mode=1777 tmpfs $dir || exit; done
+        exec \"$@\"",
+        paths.join(" ")
+    );
+    let alone = tools::need("unshare", "util-linux").into_os_string();
+    let alone = [
+        alone,
+        "--pid".into(),
+        "--fork".into(),
+        "--kill-child".into(),
+    ];
+    Some(shell(&script)?.behind(alone))
+}
+
 /// Runs the ignored test of that name in a shell of [`shell`], with an empty directory as `$1` for
 /// `script` to mount on, and everything temporary in that + `inside`.
 ///

@@ -129,6 +129,12 @@ impl Sandbox {
         to
     }
 
+    /// Whether it is for a user whom file modes bind though root runs the test.
+    #[must_use]
+    pub fn is_ordinary(&self) -> bool {
+        self.ordinary
+    }
+
     fn give(&self, path: &Path) {
         if self.ordinary {
             chown(path, Some(ORDINARY_USER), Some(ORDINARY_USER)).expect("chown");

@@ -4,6 +4,7 @@ mod client;
 mod daemon;
 mod helper;
 mod helper_refused;
+mod podman;
 mod setup;
 mod setup_client;
 mod setup_conflicts;
