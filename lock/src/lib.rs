@@ -6,10 +6,10 @@
 //! # Beside the reference
 //!
 //! The lock is the same flock(2) on the same file as the reference's, and excludes it. But the
-//! reference removes a lock file that it finds 30 s old. So a lock of ours is touched before it can
-//! be seen and every few seconds after, and a holder learns from [`Guard::verify`] that its file was
-//! removed all the same: by a peer that had found it stale before, or while this process was stopped
-//! or suspended. The README of this crate has the protocol, its invariants and what remains.
+//! reference removes a lock file whose time is 30 s in the past. So ours sets it years ahead before
+//! the lock can be seen and every few seconds after. A holder learns from [`Guard::verify`] that its
+//! file was removed all the same: by a peer that had found it stale before. The README of this crate
+//! has the protocol, its invariants and what remains.
 //!
 //! ```
 //! use posixage_lock::{LockFile, Mode, Wait};

@@ -70,6 +70,8 @@ pub(crate) struct Thresholds {
     pub(crate) lost: Duration,
     /// A holder whose file has not been refreshed for this long may be taken over.
     pub(crate) stale: Duration,
+    /// A peer that has found the file stale removes it within this time, unless it is stopped.
+    pub(crate) removal: Duration,
     /// A waiter looks this often whether it waits for the right inode.
     pub(crate) look: Duration,
     /// A wait is announced after this long.
@@ -81,6 +83,7 @@ impl Thresholds {
         heartbeat: Duration::from_secs(4),
         lost: Duration::from_secs(20),
         stale: Duration::from_secs(30),
+        removal: Duration::from_millis(50),
         look: Duration::from_secs(1),
         notice: Duration::from_secs(1),
     };

@@ -1,11 +1,12 @@
 //! What a process asks of the world, what it is answered, and what must not come of it.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use rustix::io::Errno;
 
 use crate::{
     Mode,
+    protocol::touch::AHEAD,
     system::{Access, Stat},
 };
 
@@ -45,14 +46,26 @@ pub(super) enum Label {
     Spare,
 }
 
+/// What a file's time is set to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Time {
+    Now,
+    Ahead,
+    /// The last time that the file system can keep: it was to be set ahead.
+    Last,
+}
+
 /// What a process asks of the world.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Call {
     Open(Access),
     Create(Label),
+    /// Which inode it is.
+    Identify(Fd),
+    /// Which inode it is, and its time.
     Stat(Fd),
     StatAt(Label),
-    Touch(Fd),
+    Touch(Fd, Time),
     TryFlock(Fd, Mode),
     LockDirectory,
     /// A blocking flock on a thread of its own, in three calls: begin, wait for it, give it up.
@@ -67,6 +80,9 @@ pub(super) enum Call {
     Holders,
     Boottime,
     Monotonic,
+    Wall,
+    /// Gives a peer that is about to remove the lock file the time to do so.
+    Pause(Seconds),
     /// The reference's nap between two tries.
     Nap(Seconds),
     /// The caller has the lock, by all that it knows.
@@ -97,9 +113,10 @@ impl fmt::Display for Call {
             Self::Open(Access::Create) => f.write_str("opens the lock file, or makes it"),
             Self::Open(Access::ReadOnly) => f.write_str("opens the lock file for reading"),
             Self::Create(label) => write!(f, "makes {label}"),
-            Self::Stat(fd) => write!(f, "stats {fd:?}"),
+            Self::Identify(fd) | Self::Stat(fd) => write!(f, "stats {fd:?}"),
             Self::StatAt(label) => write!(f, "stats {label}"),
-            Self::Touch(fd) => write!(f, "touches {fd:?}"),
+            Self::Touch(fd, Time::Now) => write!(f, "sets {fd:?} to now"),
+            Self::Touch(fd, Time::Ahead | Time::Last) => write!(f, "sets {fd:?} far ahead"),
             Self::TryFlock(fd, mode) => write!(f, "tries the {mode} lock on {fd:?}"),
             Self::LockDirectory => f.write_str("tries the lock on the directory"),
             Self::Queue(fd, mode) => write!(f, "queues for the {mode} lock on {fd:?}"),
@@ -113,6 +130,8 @@ impl fmt::Display for Call {
             Self::Holders => f.write_str("asks who holds the lock"),
             Self::Boottime => f.write_str("reads the boot-time clock"),
             Self::Monotonic => f.write_str("reads the monotonic clock"),
+            Self::Wall => f.write_str("reads the wall clock"),
+            Self::Pause(_) => f.write_str("waits for a removal"),
             Self::Nap(_) => f.write_str("naps"),
             Self::Enter(mode) => write!(f, "HAS THE LOCK, {mode}"),
             Self::Work => f.write_str("works under the lock"),
@@ -142,7 +161,7 @@ impl fmt::Display for Answer {
                     f,
                     ": inode {}, touched at {} s",
                     stat.id.inode,
-                    stat.mtime.as_secs()
+                    past(stat.mtime)
                 )
             }
             Self::Flag(true) => f.write_str(": yes"),
@@ -151,6 +170,14 @@ impl fmt::Display for Answer {
             Self::Holders(holders) => write!(f, ": {holders:?}"),
             Self::Failed(errno) => write!(f, ": {errno}"),
         }
+    }
+}
+
+/// A time of either kind, as the time of the touch.
+fn past(mtime: Duration) -> Seconds {
+    match mtime > AHEAD {
+        true => (mtime - AHEAD).as_secs(),
+        false => mtime.as_secs(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     call::Violation,
-    ours::{EXCLUSIVE, FENCELESS, Ours, TAKER, with_one_that_gave_up},
+    ours::{EXCLUSIVE, Ours, TAKER, with_one_that_gave_up},
     process::{Invariant, Program},
     reference::{after_its_fix, before_its_fix},
     schedule::{Budget, Scenario},
@@ -17,6 +17,7 @@ const AT_ONCE: Budget = Budget {
     kills: 0,
     stops: 0,
     suspends: 0,
+    jumps: 0,
 };
 
 /// Finds the shortest way to a violation that is wanted, and shows it.
@@ -139,9 +140,9 @@ fn reference_after_its_fix_is_good_on_a_fresh_file() {
         .unwrap_or_else(|found| panic!("{found}"));
 }
 
-fn without(invariant: Invariant) -> Program {
+fn without(invariants: &'static [Invariant]) -> Program {
     Ours {
-        without: Some(invariant),
+        without: invariants,
         ..EXCLUSIVE
     }
     .program()
@@ -149,7 +150,7 @@ fn without(invariant: Invariant) -> Program {
 
 #[test]
 fn ours_without_the_touch_before_flock_has_two_holders() {
-    let ours = without(Invariant::TouchBeforeFlock);
+    let ours = without(&[Invariant::TouchBeforeFlock, Invariant::OutlastsRemoval]);
     find(
         vec![ours, after()],
         LockFileIs::Stale,
@@ -179,7 +180,7 @@ fn after_a_wait(waiter: Program) -> Scenario {
 
 #[test]
 fn ours_without_the_second_touch_has_two_holders() {
-    let ours = without(Invariant::TouchAfterFlock);
+    let ours = without(&[Invariant::TouchAfterFlock, Invariant::TouchAhead]);
     let found = after_a_wait(ours)
         .exhaust(two_holders)
         .expect_err("it is to be found");
@@ -191,7 +192,7 @@ fn ours_without_the_second_touch_has_two_holders() {
 
 #[test]
 fn ours_without_the_comparison_of_inodes_has_two_holders() {
-    let ours = without(Invariant::SameInode);
+    let ours = without(&[Invariant::SameInode]);
     find(
         vec![ours, after(), after()],
         LockFileIs::Stale,
@@ -203,7 +204,7 @@ fn ours_without_the_comparison_of_inodes_has_two_holders() {
 
 #[test]
 fn ours_that_takes_a_missing_file_for_an_error_fails() {
-    let ours = without(Invariant::GoneIsNoError);
+    let ours = without(&[Invariant::GoneIsNoError]);
     find(
         vec![ours, after(), after()],
         LockFileIs::Stale,
@@ -215,7 +216,7 @@ fn ours_that_takes_a_missing_file_for_an_error_fails() {
 
 #[test]
 fn ours_without_the_heartbeat_has_two_holders() {
-    let ours = without(Invariant::Heartbeat);
+    let ours = without(&[Invariant::Heartbeat, Invariant::TouchAhead]);
     let budget = Budget {
         ticks: 4,
         ..AT_ONCE
@@ -231,13 +232,18 @@ fn ours_without_the_heartbeat_has_two_holders() {
 
 #[test]
 fn ours_that_keeps_what_it_no_longer_waits_for_is_in_the_way() {
-    let seen = with_one_that_gave_up(Some(Invariant::LetGo)).exhaust(|_| true);
+    let seen = with_one_that_gave_up(&[Invariant::LetGo]).exhaust(|_| true);
     let seen = seen.unwrap_or_else(|found| panic!("{found}"));
     assert!(seen.finished < 3 * seen.ends, "{seen:?}");
 }
 
 #[test]
 fn ours_without_the_fence_commits_on_a_lost_lock() {
+    let fenceless = Ours {
+        fence: false,
+        without: &[Invariant::TouchAhead],
+        ..EXCLUSIVE
+    };
     let rules = Rules {
         overtaken: Overtaken::TheStopped,
         ..Rules::default()
@@ -248,7 +254,7 @@ fn ours_without_the_fence_commits_on_a_lost_lock() {
         ..AT_ONCE
     };
     let found = find(
-        vec![FENCELESS.program(), after()],
+        vec![fenceless.program(), after()],
         LockFileIs::Fresh,
         budget,
         rules,
@@ -261,7 +267,7 @@ fn ours_without_the_fence_commits_on_a_lost_lock() {
 #[test]
 fn ours_without_a_check_of_the_displaced_robs_a_live_holder() {
     let careless = Ours {
-        without: Some(Invariant::LookAtDisplaced),
+        without: &[Invariant::LookAtDisplaced],
         ..TAKER
     };
     let patient = Ours {
@@ -274,6 +280,7 @@ fn ours_without_a_check_of_the_displaced_robs_a_live_holder() {
         rules: Rules {
             overtaken: Overtaken::TheStopped,
             may_lose_unmoved: true,
+            ..Rules::default()
         },
         budget: Budget {
             ticks: 8,

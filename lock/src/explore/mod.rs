@@ -24,6 +24,7 @@
 //! one invariant removed at a time. The explorer must find how each of them fails; else it would
 //! prove nothing about [`ours`].
 
+mod beside;
 mod call;
 mod controls;
 mod ours;

@@ -3,9 +3,8 @@
 use std::{path::Path, rc::Rc, sync::Arc};
 
 use super::{
-    call::{Call, Outcome, STALE, Seconds, TICK, Violation},
+    call::{Call, Outcome, STALE, Seconds, TICK},
     process::{Invariant, Program, Sim, seconds},
-    reference,
     schedule::{Budget, Scenario},
     search::Seen,
     world::{LockFileIs, Overtaken, Rules},
@@ -22,6 +21,7 @@ const TIMES: Thresholds = Thresholds {
     heartbeat: seconds(TICK / 2),
     lost: seconds(2 * TICK),
     stale: seconds(STALE),
+    removal: seconds(0),
     look: seconds(TICK),
     notice: seconds(TICK),
 };
@@ -37,7 +37,7 @@ pub(super) struct Ours {
     pub(super) rounds: usize,
     /// How often it waits, before it gives up for good.
     pub(super) waits: usize,
-    pub(super) without: Option<Invariant>,
+    pub(super) without: &'static [Invariant],
 }
 
 pub(super) const EXCLUSIVE: Ours = Ours {
@@ -47,7 +47,7 @@ pub(super) const EXCLUSIVE: Ours = Ours {
     fence: true,
     rounds: 1,
     waits: 1,
-    without: None,
+    without: &[],
 };
 
 pub(super) const SHARED: Ours = Ours {
@@ -76,6 +76,7 @@ impl Ours {
             name,
             run: Rc::new(run),
             without: self.without,
+            is_peer: false,
         }
     }
 
@@ -120,12 +121,6 @@ impl Drop for Released {
     }
 }
 
-/// For a control.
-pub(super) const FENCELESS: Ours = Ours {
-    fence: false,
-    ..EXCLUSIVE
-};
-
 /// Waits for long enough to see a holder stand still, and takes over.
 pub(super) const TAKER: Ours = Ours {
     takeover: Takeover::Stale,
@@ -133,50 +128,60 @@ pub(super) const TAKER: Ours = Ours {
     ..EXCLUSIVE
 };
 
-const FOUND: [LockFileIs; 3] = [LockFileIs::Missing, LockFileIs::Fresh, LockFileIs::Stale];
+pub(super) const FOUND: [LockFileIs; 3] =
+    [LockFileIs::Missing, LockFileIs::Fresh, LockFileIs::Stale];
 
 /// Kills, and a stop that lasts as long as it likes.
-const STOPPED: Budget = Budget {
+pub(super) const STOPPED: Budget = Budget {
     ticks: 4,
     delays: 0,
     kills: 2,
     stops: 1,
     suspends: 0,
+    jumps: 0,
 };
 
 /// Kills, and somebody who is slow at a bad moment.
-const SLOW: Budget = Budget {
+pub(super) const SLOW: Budget = Budget {
     ticks: 4,
     delays: 1,
     kills: 2,
     stops: 0,
     suspends: 0,
+    jumps: 0,
 };
 
 /// For many contenders.
-const CROWD: Budget = Budget {
+pub(super) const CROWD: Budget = Budget {
     ticks: 12,
     delays: 2,
     kills: 2,
     stops: 2,
     suspends: 1,
+    jumps: 1,
 };
 
 /// Two holders are possible once the first stood still; then it must not commit.
-const FENCED: Rules = Rules {
+pub(super) const FENCED: Rules = Rules {
     overtaken: Overtaken::TheStopped,
     may_lose_unmoved: false,
+    spare_peers: false,
 };
 
 /// Finds no violation in any order.
-fn exhaust(programs: &[Program], rules: Rules, budget: Budget) -> Vec<Seen> {
+pub(super) fn exhaust(programs: &[Program], rules: Rules, budget: Budget) -> Vec<Seen> {
     FOUND
         .into_iter()
         .map(|found| exhaust_from(found, programs, rules, budget))
         .collect()
 }
 
-fn exhaust_from(found: LockFileIs, programs: &[Program], rules: Rules, budget: Budget) -> Seen {
+pub(super) fn exhaust_from(
+    found: LockFileIs,
+    programs: &[Program],
+    rules: Rules,
+    budget: Budget,
+) -> Seen {
     let programs = programs.to_vec();
     let scenario = Scenario {
         programs,
@@ -263,7 +268,7 @@ fn a_wait_given_up_and_taken_up_again_in_every_order() {
 }
 
 /// One holds the lock, one gives up waiting for it and lives on, one waits for as long as it takes.
-pub(super) fn with_one_that_gave_up(without: Option<Invariant>) -> Scenario {
+pub(super) fn with_one_that_gave_up(without: &'static [Invariant]) -> Scenario {
     let impatient = Ours {
         wait: Wait::For(seconds(TICK)),
         without,
@@ -282,6 +287,7 @@ pub(super) fn with_one_that_gave_up(without: Option<Invariant>) -> Scenario {
         name: "ours, which gives up",
         run: Rc::new(gives_up),
         without,
+        is_peer: false,
     };
     let patient = Ours {
         wait: TAKER.wait,
@@ -300,7 +306,7 @@ pub(super) fn with_one_that_gave_up(without: Option<Invariant>) -> Scenario {
 
 #[test]
 fn one_that_gave_up_is_in_no_way() {
-    let seen = with_one_that_gave_up(None).exhaust(|_| true);
+    let seen = with_one_that_gave_up(&[]).exhaust(|_| true);
     let seen = seen.unwrap_or_else(|found| panic!("{found}"));
     assert_eq!(seen.finished, 3 * seen.ends, "{seen:?}");
 }
@@ -314,66 +320,7 @@ fn a_suspended_machine_in_every_order() {
         ..Budget::default()
     };
     let ours = EXCLUSIVE.program();
-    exhaust(&[ours.clone(), ours.clone()], FENCED, budget);
-    let peer = reference::after_its_fix(Mode::Exclusive);
-    for seen in exhaust(&[ours, peer], FENCED, budget) {
-        assert!(seen.residuals > 0 && seen.fenced > 0);
-    }
-}
-
-#[test]
-fn beside_the_reference_one_holder_while_none_is_stopped() {
-    for ours in [EXCLUSIVE, SHARED] {
-        for peer in [Mode::Exclusive, Mode::Shared] {
-            let peer = reference::after_its_fix(peer);
-            exhaust(
-                &[ours.program(), peer],
-                Rules::default(),
-                Budget { kills: 1, ..SLOW },
-            );
-        }
-    }
-}
-
-/// The residual: the reference removes a holder's file that it found stale, while the holder was
-/// stopped. Our fence then keeps the holder from committing.
-#[test]
-fn beside_the_reference_the_fence_stops_the_residual_commit() {
-    let programs = [
-        EXCLUSIVE.program(),
-        reference::after_its_fix(Mode::Exclusive),
-    ];
-    let strict = Scenario {
-        programs: programs.to_vec(),
-        found: LockFileIs::Fresh,
-        rules: Rules::default(),
-        budget: STOPPED,
-    };
-    let residual = strict
-        .exhaust(|_| true)
-        .expect_err("the residual is to be found");
-    assert!(matches!(residual.violation, Violation::TwoHolders { .. }));
-    println!("{residual}");
-    for seen in exhaust(&programs, FENCED, STOPPED) {
-        assert!(seen.residuals > 0 && seen.fenced > 0);
-    }
-}
-
-/// The residual's other half: found stale earlier, and removed when the holder has got it anew.
-#[test]
-fn beside_the_reference_a_late_removal_is_stopped_by_the_fence() {
-    let twice = Ours {
-        rounds: 2,
-        ..EXCLUSIVE
-    };
-    let programs = [twice.program(), reference::after_its_fix(Mode::Exclusive)];
-    let budget = Budget {
-        ticks: 3,
-        kills: 0,
-        ..STOPPED
-    };
-    let seen = exhaust_from(LockFileIs::Fresh, &programs, FENCED, budget);
-    assert!(seen.residuals > 0 && seen.fenced > 0);
+    exhaust(&[ours.clone(), ours], FENCED, budget);
 }
 
 #[test]
@@ -389,7 +336,7 @@ fn a_takeover_in_every_order_with_a_stop() {
 }
 
 /// How many random schedules: `POSIXAGE_EXPLORE`, or enough for every day.
-fn schedules() -> usize {
+pub(super) fn schedules() -> usize {
     let asked = std::env::var("POSIXAGE_EXPLORE").ok();
     asked.map_or(120_000, |number| {
         number.parse().expect("POSIXAGE_EXPLORE is a number")
@@ -397,7 +344,12 @@ fn schedules() -> usize {
 }
 
 /// Follows random orders of events for each cast and each lock file.
-fn wander(casts: &[Vec<Program>], schedules: usize, rules: Rules, budget: Budget) -> Vec<Seen> {
+pub(super) fn wander(
+    casts: &[Vec<Program>],
+    schedules: usize,
+    rules: Rules,
+    budget: Budget,
+) -> Vec<Seen> {
     let share = schedules / (casts.len() * FOUND.len());
     let mut all = Vec::new();
     for (number, programs) in casts.iter().enumerate() {
@@ -446,28 +398,4 @@ fn three_and_four_contenders_in_random_orders() {
     };
     let seen = wander(&casts, schedules(), rules, CROWD);
     assert!(seen.iter().any(|seen| seen.takeovers > 0));
-}
-
-/// With several of the reference's holders even somebody who did not stand still can be overtaken,
-/// by one who found the file stale earlier. The fence stops that commit, too.
-#[test]
-fn a_crowd_with_the_reference_never_commits_on_a_lost_lock() {
-    let peer = || reference::after_its_fix(Mode::Exclusive);
-    let busy = Ours {
-        rounds: 3,
-        ..EXCLUSIVE
-    };
-    let casts = [
-        vec![busy.program(), peer(), peer()],
-        vec![busy.program(), EXCLUSIVE.program(), peer(), peer()],
-    ];
-    let rules = Rules {
-        overtaken: Overtaken::Anybody,
-        may_lose_unmoved: true,
-    };
-    let seen = wander(&casts, schedules() / 4, rules, CROWD);
-    assert!(
-        seen.iter()
-            .any(|seen| seen.residuals > 0 && seen.fenced > 0)
-    );
 }

@@ -9,11 +9,11 @@ use std::{
 
 use rustix::io::Errno;
 
-use super::call::{Answer, Call, Fd, Label, Outcome, Pid, Seconds};
+use super::call::{Answer, Call, Fd, Label, Outcome, Pid, STALE, Seconds, Time};
 use crate::{
     Activity, Holder, Mode, Status,
-    protocol::{heartbeat::Heart, hold::Locked, takeover::SPARE_NAME},
-    system::{Access, LOCK_NAME, Name, Result, Stat, System},
+    protocol::{heartbeat::Heart, hold::Locked, takeover::SPARE_NAME, touch::AHEAD},
+    system::{Access, FileId, LOCK_NAME, Name, Result, Stat, System},
 };
 
 /// What runs in a process, on a [`Sim`].
@@ -21,7 +21,9 @@ use crate::{
 pub(super) struct Program {
     pub(super) name: &'static str,
     pub(super) run: Rc<dyn Fn(&Sim) -> Outcome>,
-    pub(super) without: Option<Invariant>,
+    pub(super) without: &'static [Invariant],
+    /// It is a reference process.
+    pub(super) is_peer: bool,
 }
 
 /// An invariant that a control does without.
@@ -31,6 +33,12 @@ pub(super) enum Invariant {
     TouchBeforeFlock,
     /// I1: the touch after flock.
     TouchAfterFlock,
+    /// I1: times ahead, instead of now. (Also: a lock file that belongs to another user.)
+    TouchAhead,
+    /// No invariant: the file system keeps times ahead, and does not set them all to its last one.
+    FarTimes,
+    /// I1: on a file that was stale, a peer's removal is waited for.
+    OutlastsRemoval,
     /// I2: the comparison of inodes.
     SameInode,
     /// I2: a file that is gone is no error.
@@ -103,7 +111,7 @@ struct Inner {
     heart: Heart<Sim>,
     /// The reference's heartbeat.
     pulse: Cell<Option<Fd>>,
-    without: Option<Invariant>,
+    without: &'static [Invariant],
     /// What the last fstat said, and whether the file was locked since.
     opened: Cell<Option<Stat>>,
     locked: Cell<bool>,
@@ -128,7 +136,7 @@ impl Sim {
                 Some(Entry::Beat) => {
                     inner.in_beat.set(true);
                     match inner.pulse.get() {
-                        Some(fd) => drop(self.ask(Call::Touch(fd))),
+                        Some(fd) => drop(self.ask(Call::Touch(fd, Time::Now))),
                         None => inner.heart.beat(),
                     }
                     inner.in_beat.set(false);
@@ -144,6 +152,35 @@ impl Sim {
                 }
             }
         }
+    }
+
+    /// fstat, of which only the inode matters.
+    pub(super) fn identify(&self, file: &File) -> Result<FileId> {
+        match self.try_ask(Call::Identify(file.fd))? {
+            Answer::Stat(stat) => Ok(stat.id),
+            _ => Err(HALTED),
+        }
+    }
+
+    /// The reference's wall clock.
+    pub(super) fn wall(&self) -> Duration {
+        self.time(Call::Wall)
+    }
+
+    fn touch_with(&self, file: &File, ahead: bool) -> Result<()> {
+        let (locked, in_beat) = (self.0.locked.get(), self.0.in_beat.get());
+        let skip = self.do_without(Invariant::TouchBeforeFlock) && !locked
+            || self.do_without(Invariant::TouchAfterFlock) && locked && !in_beat
+            || self.do_without(Invariant::Heartbeat) && in_beat;
+        if skip {
+            return Ok(());
+        }
+        let time = match (ahead, self.do_without(Invariant::FarTimes)) {
+            (false, _) => Time::Now,
+            (true, false) => Time::Ahead,
+            (true, true) => Time::Last,
+        };
+        self.try_ask(Call::Touch(file.fd, time)).map(drop)
     }
 
     pub(super) fn beat_for(&self, file: Option<&File>) {
@@ -172,7 +209,7 @@ impl Sim {
     }
 
     fn do_without(&self, invariant: Invariant) -> bool {
-        self.0.without == Some(invariant)
+        self.0.without.contains(&invariant)
     }
 
     fn time(&self, call: Call) -> Duration {
@@ -248,14 +285,19 @@ impl System for Sim {
     }
 
     fn touch(&self, file: &File) -> Result<()> {
-        let (locked, in_beat) = (self.0.locked.get(), self.0.in_beat.get());
-        let skip = self.do_without(Invariant::TouchBeforeFlock) && !locked
-            || self.do_without(Invariant::TouchAfterFlock) && locked && !in_beat
-            || self.do_without(Invariant::Heartbeat) && in_beat;
-        if skip {
-            return Ok(());
+        self.touch_with(file, false)
+    }
+
+    /// Says what it set only where that is not kept: elsewhere it makes no difference.
+    fn touch_ahead(&self, file: &File, _: Duration) -> Result<Duration> {
+        if self.do_without(Invariant::TouchAhead) {
+            return Err(Errno::PERM);
         }
-        self.try_ask(Call::Touch(file.fd)).map(drop)
+        self.touch_with(file, true)?;
+        match self.do_without(Invariant::FarTimes) {
+            true => Ok(AHEAD + self.time(Call::Wall)),
+            false => Ok(Duration::ZERO),
+        }
     }
 
     fn try_flock(&self, file: &File, mode: Mode) -> Result<bool> {
@@ -312,6 +354,18 @@ impl System for Sim {
 
     fn remove(&self, name: &Name) -> Result<()> {
         self.try_ask(Call::Remove(label(name))).map(drop)
+    }
+
+    fn pause(&self, _: Duration) {
+        if !self.do_without(Invariant::OutlastsRemoval) {
+            self.ask(Call::Pause(self.boottime().as_secs()));
+        }
+    }
+
+    /// A [`stat`](Self::stat) tells of a file's time only whether it is stale now, so that moments
+    /// that differ in nothing else are one.
+    fn wall_clock(&self) -> Duration {
+        seconds(STALE)
     }
 
     fn boottime(&self) -> Duration {

@@ -34,7 +34,8 @@ fn caller(
     Program {
         name,
         run: Rc::new(run),
-        without: None,
+        without: &[],
+        is_peer: true,
     }
 }
 
@@ -52,7 +53,7 @@ fn acquire_before(sim: &Sim, mode: Mode) -> Result<Option<File>, Errno> {
             return Ok(Some(file));
         }
         let stat = sim.stat_at(LOCK_NAME)?;
-        if sim.boottime().saturating_sub(stat.mtime).as_secs() >= STALE {
+        if sim.wall().saturating_sub(stat.mtime).as_secs() >= STALE {
             sim.remove(LOCK_NAME)?;
         } else {
             sim.nap();
@@ -71,9 +72,9 @@ fn acquire_after(sim: &Sim, mode: Mode) -> Result<Option<File>, Errno> {
         let file = sim.open(Access::Create)?;
         if sim.try_flock(&file, mode)? {
             sim.touch(&file)?;
-            let opened = sim.stat(&file)?;
+            let opened = sim.identify(&file)?;
             match sim.stat_at(LOCK_NAME) {
-                Ok(stat) if stat.id == opened.id => {
+                Ok(stat) if stat.id == opened => {
                     sim.beat_for(Some(&file));
                     return Ok(Some(file));
                 }
@@ -82,7 +83,7 @@ fn acquire_after(sim: &Sim, mode: Mode) -> Result<Option<File>, Errno> {
             }
         }
         match sim.stat_at(LOCK_NAME) {
-            Ok(stat) if sim.boottime().saturating_sub(stat.mtime).as_secs() >= STALE => {
+            Ok(stat) if sim.wall().saturating_sub(stat.mtime).as_secs() >= STALE => {
                 match sim.remove(LOCK_NAME) {
                     Ok(()) | Err(Errno::NOENT) => {}
                     Err(errno) => return Err(errno),

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    call::{Fd, Pid, TICK},
+    call::{Call, Fd, Label, Pid, TICK},
     process::{Entry, Invariant, Next, Program, letter},
     world::{LockFileIs, Rules, World},
 };
@@ -31,6 +31,8 @@ pub(super) struct Budget {
     pub(super) kills: u8,
     pub(super) stops: u8,
     pub(super) suspends: u8,
+    /// The wall clock is set forward.
+    pub(super) jumps: u8,
 }
 
 /// One thing that happens.
@@ -47,6 +49,7 @@ pub(super) enum Event {
     Tick,
     Delay,
     Suspend,
+    Jump,
     Stop(Pid),
     Continue(Pid),
     Kill(Pid),
@@ -66,7 +69,7 @@ pub(super) struct State {
     budget: Budget,
 }
 
-/// A system's clock that a suspend moves far enough for everybody to be taken for dead.
+/// A suspend, or a jump of the wall clock, long enough for every holder to be taken for dead.
 const SUSPEND: u64 = 40;
 
 pub(super) struct Explorer<'a> {
@@ -95,7 +98,11 @@ impl<'a> Explorer<'a> {
         let moments =
             (0..programs.len()).map(|pid| Rc::new(moment(&programs[pid], pid, Vec::new(), 0)));
         State {
-            world: World::new(programs.len(), self.scenario.found, self.scenario.rules),
+            world: World::new(
+                programs.iter().map(|program| program.is_peer).collect(),
+                self.scenario.found,
+                self.scenario.rules,
+            ),
             moments: moments.collect(),
             budget: self.scenario.budget,
         }
@@ -134,7 +141,7 @@ impl<'a> Explorer<'a> {
             if budget.stops > 0 {
                 events.push(Event::Stop(pid));
             }
-            if world.is_ready(call) {
+            if world.is_ready(call) && !self.is_removal_awaited(state, pid) {
                 busy |= life.inside.is_none();
                 events.push(Event::Step(pid));
             }
@@ -147,7 +154,10 @@ impl<'a> Explorer<'a> {
         }
         events.extend(world.grantable().map(Event::Grant));
         for fd in world.unwanted() {
-            if self.scenario.programs[fd.owner()].without != Some(Invariant::LetGo) {
+            if !self.scenario.programs[fd.owner()]
+                .without
+                .contains(&Invariant::LetGo)
+            {
                 busy = true;
                 events.push(Event::LetGo(fd));
             }
@@ -164,7 +174,23 @@ impl<'a> Explorer<'a> {
                 events.push(Event::Suspend);
             }
         }
+        if someone && budget.jumps > 0 {
+            events.push(Event::Jump);
+        }
         events
+    }
+
+    /// Whether a process waits for a peer that is about to remove the lock file, and that does so
+    /// in time: it is neither stopped nor slow.
+    fn is_removal_awaited(&self, state: &State, pid: Pid) -> bool {
+        let Some(Call::Pause(since)) = state.moments[pid].next.call else {
+            return false;
+        };
+        let removes = |peer: usize| {
+            let call = state.moments[peer].next.call.as_ref();
+            state.world.is_running(peer) && call == Some(&Call::Remove(Label::Lock))
+        };
+        state.world.clock() == since && (0..state.moments.len()).any(removes)
     }
 
     /// Lets an event happen, and all that nobody else can tell from it.
@@ -214,6 +240,14 @@ impl<'a> Explorer<'a> {
                 tell(
                     story,
                     format_args!("the machine is suspended for {SUSPEND} s"),
+                );
+            }
+            Event::Jump => {
+                budget.jumps -= 1;
+                world.jump(SUSPEND);
+                tell(
+                    story,
+                    format_args!("the wall clock is set {SUSPEND} s forward"),
                 );
             }
             Event::Stop(pid) => {

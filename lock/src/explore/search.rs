@@ -174,7 +174,7 @@ impl Random {
         loop {
             let event = events[(self.next() % events.len() as u64) as usize];
             let rare = match event {
-                Event::Kill(_) | Event::Stop(_) | Event::Suspend | Event::Delay => 16,
+                Event::Kill(_) | Event::Stop(_) | Event::Suspend | Event::Delay | Event::Jump => 16,
                 Event::Continue(_) => 12,
                 Event::Tick => 2,
                 _ => 1,

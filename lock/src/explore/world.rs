@@ -5,7 +5,7 @@ mod answer;
 use std::collections::BTreeMap;
 
 use super::call::{Fd, Outcome, Pid, Seconds, TICK, Violation};
-use crate::Mode;
+use crate::{Mode, protocol::touch::AHEAD};
 
 /// So long a stop without a beat makes a process lose its lock, if it comes just before the beat.
 const STANDSTILL: Seconds = 20;
@@ -52,6 +52,8 @@ pub(super) struct Life {
     overtaken: bool,
     /// The inode that it locked last was at the path no longer by then.
     locked_unlinked: bool,
+    /// The file was stale when it looked at it last before it asked for the lock.
+    saw_stale: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -59,11 +61,15 @@ pub(super) struct World {
     clock: Seconds,
     /// How much of it the machine was suspended.
     suspended: Seconds,
+    /// How far the wall clock was set forward.
+    jumped: Seconds,
     lock: Option<Ino>,
     spare: Option<Ino>,
     inodes: Vec<Inode>,
     files: BTreeMap<Fd, Description>,
     pub(super) lives: Vec<Life>,
+    /// Which of them are reference processes.
+    peers: Vec<bool>,
     pub(super) violation: Option<Violation>,
     /// Somebody was overtaken who may be.
     pub(super) residual: bool,
@@ -80,6 +86,8 @@ pub(super) struct Rules {
     /// A lock may be found lost by one who did not stand still: a takeover that finds the holder
     /// back to life gives the file back, but the holder may have seen it gone.
     pub(super) may_lose_unmoved: bool,
+    /// Two reference processes may overtake each other.
+    pub(super) spare_peers: bool,
 }
 
 /// Whose lock somebody else may get without that being a violation.
@@ -89,6 +97,8 @@ pub(super) enum Overtaken {
     Nobody,
     /// One who stood still.
     TheStopped,
+    /// One that found the file fresh, since a peer had touched it after it was stale.
+    TheLate,
     /// Anybody, by a peer that found the file stale long ago.
     Anybody,
 }
@@ -98,11 +108,14 @@ pub(super) enum Overtaken {
 pub(super) enum LockFileIs {
     Missing,
     Fresh,
+    /// Touched last by the reference, and idle since.
     Stale,
+    /// Touched last by ours, and idle since.
+    Idle,
 }
 
 impl World {
-    pub(super) fn new(processes: usize, found: LockFileIs, rules: Rules) -> Self {
+    pub(super) fn new(peers: Vec<bool>, found: LockFileIs, rules: Rules) -> Self {
         let mut inodes = vec![Inode {
             mtime: START,
             linked: true,
@@ -111,6 +124,7 @@ impl World {
             LockFileIs::Missing => None,
             LockFileIs::Fresh => Some(START),
             LockFileIs::Stale => Some(1_000),
+            LockFileIs::Idle => Some(1_000 + AHEAD.as_secs()),
         }
         .map(|mtime| {
             inodes.push(Inode {
@@ -122,11 +136,13 @@ impl World {
         Self {
             clock: START,
             suspended: 0,
+            jumped: 0,
             lock,
             spare: None,
             inodes,
             files: BTreeMap::new(),
-            lives: vec![Life::default(); processes],
+            lives: vec![Life::default(); peers.len()],
+            peers,
             violation: None,
             residual: false,
             taken_over: false,
@@ -190,6 +206,19 @@ impl World {
             life.stood_still = true;
         }
         self.after_time(beating);
+    }
+
+    /// Somebody sets the wall clock forward.
+    pub(super) fn jump(&mut self, length: Seconds) {
+        self.jumped += length;
+    }
+
+    pub(super) fn clock(&self) -> Seconds {
+        self.clock
+    }
+
+    fn wall_clock(&self) -> Seconds {
+        self.clock + self.jumped
     }
 
     fn after_time(&mut self, beating: &[bool]) {

@@ -12,8 +12,9 @@ use crate::{
     Error, Holder, Kind, Mode, Takeover,
     protocol::{
         announce::{Announcer, in_the_way},
-        hold::{Hold, Locked, nanoseconds, touch},
+        hold::{Hold, Locked, nanoseconds},
         takeover::Watch,
+        touch::{Reach, touch},
     },
     system::{Access, FileId, LOCK_NAME, Stat, System},
     wait::{Deadline, Thresholds, Wait},
@@ -106,36 +107,77 @@ impl<'a, S: System> Contender<'a, S> {
             file,
             id: stat.id,
             read_only,
+            reach: Reach::default(),
         };
+        // By the reference's rule. Only a peer can have left it so.
+        let idle = system.wall_clock().saturating_sub(stat.mtime);
+        let was_stale = idle >= self.thresholds.stale;
 
-        // I1, fresh before visible: the file is fresh before we can hold it. Otherwise whoever our
-        // lock refuses could find a time from before we came, take us for dead, and remove the file
+        // I1, fresh before visible: the file is fresh before we can hold it. Otherwise a peer that
+        // our lock refuses finds a time from before we came, takes us for dead, and removes the file
         // under us.
+        let mut touched = (self.mode == Mode::Shared).then(|| system.boottime());
         touch(system, &locked).map_err(|errno| self.failed("touch", errno))?;
 
         let refused = |errno| self.flock_failed(errno);
         if !system.try_flock(&locked.file, self.mode).map_err(refused)? {
+            touched = None;
             match self.wait_in_queue(locked)? {
                 Some(granted) => locked = granted,
                 None => return Ok(None),
             }
         }
-        self.settle(locked)
+        let Some(hold) = self.settle(locked, touched)? else {
+            return Ok(None);
+        };
+        if was_stale && !self.outlasts_removal(&hold)? {
+            return Ok(None);
+        }
+        Ok(Some(hold))
+    }
+
+    /// A peer may have found the file stale before our touch, and be about to remove it. It does so
+    /// at once, so its removal is waited for here. Otherwise it takes the file from under us.
+    fn outlasts_removal(&self, hold: &Arc<Hold<S>>) -> Result<bool, Error> {
+        let Some(locked) = &hold.locked else {
+            return Ok(true);
+        };
+        self.system.pause(self.thresholds.removal);
+        match self.current(locked.id) {
+            Ok(Some(_)) => Ok(true),
+            Ok(None) => {
+                hold.release().map_err(|errno| self.flock_failed(errno))?;
+                Ok(false)
+            }
+            Err(error) => {
+                let _ = hold.release();
+                Err(error)
+            }
+        }
     }
 
     /// With flock granted: makes sure that it is the lock, and not a lock on a file that was
-    /// removed while we were on our way to it.
-    pub(crate) fn settle(&self, locked: Locked<S::File>) -> Attempt<S> {
+    /// removed while we were on our way to it. `touched` is when the file was touched, if one touch
+    /// is enough.
+    fn settle(&self, locked: Locked<S::File>, touched: Option<Duration>) -> Attempt<S> {
         let system = &**self.system;
         let id = locked.id;
-        // Before the touch, so that the file is never older than it is held to be.
-        let now = system.boottime();
-        // I1 again: we may have waited since the first.
-        if let Err(errno) = touch(system, &locked) {
-            let _ = system.unlock(&locked.file);
-            return Err(self.failed("touch", errno));
-        }
-        let hold = self.hold(Some(locked), now);
+        let touched = match touched {
+            // A shared lock that was free: the touch at its release is of more use than one here.
+            Some(touched) => touched,
+            None => {
+                // Before the touch, so that the file is never older than it is held to be.
+                let now = system.boottime();
+                // I1 again: we may have waited since the first, and a reference process that
+                // released the lock in between has set the time to now.
+                if let Err(errno) = touch(system, &locked) {
+                    let _ = system.unlock(&locked.file);
+                    return Err(self.failed("touch", errno));
+                }
+                now
+            }
+        };
+        let hold = self.hold(Some(locked), touched);
         // The heart beats before the last look, not after it: however slow this thread is, the file
         // does not grow stale between the look and the guard.
         if system.heart().add(&hold) {
@@ -143,9 +185,9 @@ impl<'a, S: System> Contender<'a, S> {
         }
         // I2, same inode: the lock counts only on the file that others will find at the path.
         // Otherwise somebody who replaced it in the meantime locks the new one beside us. That it
-        // is gone altogether is no error: somebody removed it, and we make a new one.
-        let is_current = match self.current(id) {
-            Ok(current) => current.is_some(),
+        // is gone altogether is no error: a peer removed it, and we make a new one.
+        let is_current = match self.current_after_touch(&hold, id) {
+            Ok(is_current) => is_current,
             Err(error) => {
                 let _ = hold.release();
                 return Err(error);
@@ -158,6 +200,21 @@ impl<'a, S: System> Contender<'a, S> {
         }
         hold.release().map_err(|errno| self.flock_failed(errno))?;
         Ok(None)
+    }
+
+    /// Whether the file at the path is the one that was locked and touched, with a time that moves.
+    fn current_after_touch(&self, hold: &Hold<S>, id: FileId) -> Result<bool, Error> {
+        let Some(current) = self.current(id)? else {
+            return Ok(false);
+        };
+        match &hold.locked {
+            Some(locked) if !locked.reach.keeps(current.mtime) => {
+                touch(&**self.system, locked).map_err(|errno| self.failed("touch", errno))?;
+                // Once more, since a takeover may have judged by the time before this touch.
+                Ok(self.current(id)?.is_some())
+            }
+            _ => Ok(true),
+        }
     }
 
     /// I7, fair and bounded: waits in the kernel's queue, and looks up from it now and then. Gives
@@ -187,6 +244,7 @@ impl<'a, S: System> Contender<'a, S> {
                         file,
                         id,
                         read_only,
+                        reach: Reach::default(),
                     }));
                 }
                 Ok(None) => {}

@@ -12,7 +12,8 @@ use rustix::io::Errno;
 
 use crate::{
     Loss, Mode,
-    system::{FileId, LOCK_NAME, Result, System},
+    protocol::touch::{Reach, touch},
+    system::{FileId, LOCK_NAME, Result, Stat, System},
     wait::Thresholds,
 };
 
@@ -43,6 +44,7 @@ pub(crate) struct Locked<F> {
     pub(crate) id: FileId,
     /// Opened for reading only, on a store that cannot be written: then it cannot be kept fresh.
     pub(crate) read_only: bool,
+    pub(crate) reach: Reach,
 }
 
 /// Why the fence does not let a commit through.
@@ -58,7 +60,11 @@ impl<S: System> Hold<S> {
         let Some(locked) = &self.locked else { return };
         // Before the touch, so that the file is never older than it is held to be.
         let now = self.system.boottime();
-        if self.look(locked, now).is_ok() && touch(&*self.system, locked).is_ok() {
+        let Ok(current) = self.look(locked, now) else {
+            return;
+        };
+        locked.reach.keeps(current.mtime);
+        if touch(&*self.system, locked).is_ok() {
             self.last_beat.store(nanoseconds(now), Ordering::Release);
         }
     }
@@ -132,7 +138,7 @@ impl<S: System> Hold<S> {
         Ok(())
     }
 
-    fn look(&self, locked: &Locked<S::File>, now: Duration) -> std::result::Result<(), Fenced> {
+    fn look(&self, locked: &Locked<S::File>, now: Duration) -> std::result::Result<Stat, Fenced> {
         self.has_not_stood_still(now)?;
         if self.age(now) > self.thresholds.lost {
             self.may_be_silent(locked)?;
@@ -148,9 +154,9 @@ impl<S: System> Hold<S> {
         }
     }
 
-    fn same_inode(&self, locked: &Locked<S::File>) -> std::result::Result<(), Fenced> {
+    fn same_inode(&self, locked: &Locked<S::File>) -> std::result::Result<Stat, Fenced> {
         match self.system.stat_at(LOCK_NAME) {
-            Ok(stat) if stat.id == locked.id => Ok(()),
+            Ok(stat) if stat.id == locked.id => Ok(stat),
             Ok(_) | Err(Errno::NOENT) => Err(self.lose(Loss::Replaced)),
             Err(errno) => Err(Fenced::Unknown(errno)),
         }
@@ -184,19 +190,17 @@ impl<S: System> Hold<S> {
         let Some(locked) = &self.locked else {
             return Ok(());
         };
+        // I1 once more: a reference process that shared the lock may have set the time to now since.
+        // An exclusive lock kept the time as it is. A touch that fails leaves a lock that is as good
+        // as ever.
+        if self.mode == Mode::Shared && !locked.read_only {
+            let _ = touch(&*self.system, locked);
+        }
         // The heart beats until the lock is gone: however slow this thread is, nobody finds the file
         // stale while it is locked.
         let released = self.system.unlock(&locked.file);
         self.system.heart().remove(self);
         released
-    }
-}
-
-/// I1: sets the lock file's time to now.
-pub(crate) fn touch<S: System>(system: &S, locked: &Locked<S::File>) -> Result<()> {
-    match system.touch(&locked.file) {
-        Err(Errno::ROFS | Errno::ACCESS | Errno::PERM) if locked.read_only => Ok(()),
-        answer => answer,
     }
 }
 

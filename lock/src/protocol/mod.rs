@@ -5,3 +5,4 @@ pub(crate) mod announce;
 pub(crate) mod heartbeat;
 pub(crate) mod hold;
 pub(crate) mod takeover;
+pub(crate) mod touch;

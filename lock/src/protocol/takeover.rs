@@ -15,7 +15,8 @@ use crate::{
     Error,
     protocol::{
         acquire::Contender,
-        hold::{Locked, touch},
+        hold::Locked,
+        touch::{Reach, touch},
     },
     system::{LOCK_NAME, Name, Stat, System},
     wait::Thresholds,
@@ -115,6 +116,7 @@ impl<S: System> Contender<'_, S> {
             file,
             id,
             read_only: false,
+            reach: Reach::default(),
         };
         // Locked and fresh before it is at the path (I1): it is never there for others to lock, nor
         // for others to call stale.

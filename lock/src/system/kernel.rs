@@ -3,7 +3,7 @@
 
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use rustix::{
@@ -14,7 +14,7 @@ use rustix::{
 
 use crate::{
     Mode, Status,
-    protocol::{heartbeat::Heart, hold::Locked},
+    protocol::{heartbeat::Heart, hold::Locked, touch::age},
     system::{
         Access, FileId, Kind, LOCK_NAME, Name, Result, Stat, System, proc, process, queue::Place,
     },
@@ -91,15 +91,20 @@ impl System for Kernel {
 
     fn touch(&self, file: &OwnedFd) -> Result<()> {
         // Both times, since setting both to now needs only write access, not ownership.
-        let now = Timespec {
-            tv_sec: 0,
-            tv_nsec: fs::UTIME_NOW,
-        };
         let times = Timestamps {
-            last_access: now,
-            last_modification: now,
+            last_access: special(fs::UTIME_NOW),
+            last_modification: special(fs::UTIME_NOW),
         };
         retry(|| fs::futimens(file, &times))
+    }
+
+    fn touch_ahead(&self, file: &OwnedFd, by: Duration) -> Result<Duration> {
+        let time = self.wall_clock() + by;
+        let times = Timestamps {
+            last_access: special(fs::UTIME_OMIT),
+            last_modification: time.try_into().map_err(|_| Errno::OVERFLOW)?,
+        };
+        retry(|| fs::futimens(file, &times)).map(|()| time)
     }
 
     fn try_flock(&self, file: &OwnedFd, mode: Mode) -> Result<bool> {
@@ -147,6 +152,14 @@ impl System for Kernel {
         retry(|| fs::unlinkat(&self.directory, name, AtFlags::empty()))
     }
 
+    fn pause(&self, length: Duration) {
+        std::thread::sleep(length);
+    }
+
+    fn wall_clock(&self) -> Duration {
+        clock(ClockId::Realtime)
+    }
+
     fn boottime(&self) -> Duration {
         clock(ClockId::Boottime)
     }
@@ -173,13 +186,10 @@ impl System for Kernel {
             Err(Errno::NOENT) => return Ok(Status::default()),
             Err(errno) => return Err(errno),
         };
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
         let (holders, waiters) = proc::contenders(stat.id);
         Ok(Status {
             exists: true,
-            heartbeat_age: Some(now.saturating_sub(stat.mtime)),
+            heartbeat_age: age(self.wall_clock(), stat.mtime),
             holders,
             waiters,
         })
@@ -253,6 +263,10 @@ fn private() -> fs::Mode {
 /// Whatever the umask took away: nobody could open the file again.
 fn allow_owner(file: OwnedFd) -> Result<OwnedFd> {
     retry(|| fs::fchmod(&file, private())).map(|()| file)
+}
+
+fn special(tv_nsec: fs::Nsecs) -> Timespec {
+    Timespec { tv_sec: 0, tv_nsec }
 }
 
 fn clock(id: ClockId) -> Duration {

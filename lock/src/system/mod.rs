@@ -37,6 +37,8 @@ pub(crate) trait System: fmt::Debug + Sized {
     fn stat_at(&self, name: &Name) -> Result<Stat>;
     /// futimens(2): sets both times to now.
     fn touch(&self, file: &Self::File) -> Result<()>;
+    /// futimens(2): sets the modification time so far ahead of the wall clock, and says what it set.
+    fn touch_ahead(&self, file: &Self::File, by: Duration) -> Result<Duration>;
     /// flock(2) with `LOCK_NB`; false when it is refused.
     fn try_flock(&self, file: &Self::File, mode: Mode) -> Result<bool>;
     /// Takes a place in the kernel's queue with a blocking flock(2).
@@ -59,6 +61,10 @@ pub(crate) trait System: fmt::Debug + Sized {
     /// unlinkat(2).
     fn remove(&self, name: &Name) -> Result<()>;
 
+    /// Sleeps for this long.
+    fn pause(&self, length: Duration);
+    /// The time since the epoch, which file systems and peers go by. It may jump.
+    fn wall_clock(&self) -> Duration;
     /// The clock that goes on while the machine is suspended.
     fn boottime(&self) -> Duration;
     /// The clock that stands still while the machine is suspended.

@@ -5,13 +5,13 @@ use std::{
     cell::Cell,
     fs,
     os::fd::OwnedFd,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use rustix::io::Errno;
@@ -23,34 +23,43 @@ use crate::{
         acquire::Contender,
         heartbeat::Heart,
         hold::{Fenced, Hold, Locked},
+        touch::touch,
     },
     system::{Access, Name, Result, Stat, System, kernel::Kernel, queue::Place},
 };
 
 /// The kernel, with one call that fails.
 #[derive(Debug)]
-struct Faulty {
-    kernel: Kernel,
-    calls: Cell<usize>,
+pub(super) struct Faulty {
+    pub(super) kernel: Kernel,
+    pub(super) calls: Cell<usize>,
     /// Which call fails, counted from zero.
-    fails: Option<usize>,
+    pub(super) fails: Option<usize>,
     /// All calls of this kind fail.
-    refuses: Option<&'static str>,
-    errno: Errno,
-    process: Cell<u64>,
-    is_local: bool,
+    pub(super) refuses: Option<&'static str>,
+    /// The file system sets every time ahead to this one.
+    pub(super) clamps: Option<SystemTime>,
+    /// A peer removes this file while a removal is waited for.
+    pub(super) removed: Option<PathBuf>,
+    pub(super) pauses: Cell<usize>,
+    pub(super) errno: Errno,
+    pub(super) process: Cell<u64>,
+    pub(super) is_local: bool,
     /// How often the heartbeat's thread was to be started.
-    started: Cell<usize>,
-    heart: Heart<Faulty>,
+    pub(super) started: Cell<usize>,
+    pub(super) heart: Heart<Faulty>,
 }
 
 impl Faulty {
-    fn new(root: &Path, errno: Errno) -> Self {
+    pub(super) fn new(root: &Path, errno: Errno) -> Self {
         Self {
             kernel: Kernel::new(fs::File::open(root).unwrap().into()),
             calls: Cell::new(0),
             fails: None,
             refuses: None,
+            clamps: None,
+            removed: None,
+            pauses: Cell::new(0),
             errno,
             process: Cell::new(1),
             is_local: true,
@@ -90,6 +99,18 @@ impl System for Faulty {
         self.call("touch")?;
         self.kernel.touch(file)
     }
+    fn touch_ahead(&self, file: &OwnedFd, by: Duration) -> Result<Duration> {
+        if self.refuses == Some("touch") {
+            return Err(self.errno);
+        }
+        self.call("touch ahead")?;
+        let time = self.kernel.touch_ahead(file, by)?;
+        if let Some(last) = self.clamps {
+            let file = fs::File::from(file.try_clone().unwrap());
+            file.set_modified(last).unwrap();
+        }
+        Ok(time)
+    }
     fn try_flock(&self, file: &OwnedFd, mode: Mode) -> Result<bool> {
         self.call("flock")?;
         self.kernel.try_flock(file, mode)
@@ -125,6 +146,16 @@ impl System for Faulty {
         self.call("remove")?;
         self.kernel.remove(name)
     }
+    fn pause(&self, length: Duration) {
+        self.kernel.pause(length);
+        self.pauses.set(self.pauses.get() + 1);
+        if let Some(file) = &self.removed {
+            fs::remove_file(file).unwrap();
+        }
+    }
+    fn wall_clock(&self) -> Duration {
+        self.kernel.wall_clock()
+    }
     fn boottime(&self) -> Duration {
         self.kernel.boottime()
     }
@@ -151,7 +182,7 @@ impl System for Faulty {
     }
 }
 
-fn acquire(system: Faulty, mode: Mode) -> std::result::Result<Arc<Hold<Faulty>>, Error> {
+pub(super) fn acquire(system: Faulty, mode: Mode) -> std::result::Result<Arc<Hold<Faulty>>, Error> {
     acquire_within(system, mode, Duration::from_millis(50))
 }
 
@@ -184,7 +215,9 @@ fn any_call_that_fails_is_an_error_and_leaves_no_lock() {
                 };
                 match acquire(system, mode) {
                     Ok(hold) => {
-                        assert_eq!(call, 6, "every call of an acquisition has failed once");
+                        // A shared lock that is free is touched once.
+                        let calls = if mode == Mode::Exclusive { 6 } else { 5 };
+                        assert_eq!(call, calls, "every call of an acquisition fails once");
                         hold.release().unwrap();
                         break;
                     }
@@ -395,10 +428,11 @@ fn a_read_only_lock_file_need_not_be_touched() {
         file,
         id,
         read_only: true,
+        reach: crate::protocol::touch::Reach::default(),
     };
-    assert!(crate::protocol::hold::touch(&system, &locked).is_ok());
+    assert!(touch(&system, &locked).is_ok());
     locked.read_only = false;
-    assert!(crate::protocol::hold::touch(&system, &locked).is_err());
+    assert!(touch(&system, &locked).is_err());
 }
 
 /// A file system behind which others may have gone on, such as one of the network.

@@ -19,6 +19,7 @@ pub(super) const SHORT: Thresholds = Thresholds {
     heartbeat: Duration::from_millis(20),
     lost: Duration::from_secs(3),
     stale: Duration::from_secs(4),
+    removal: Duration::from_millis(20),
     look: Duration::from_millis(20),
     notice: Duration::from_millis(20),
 };

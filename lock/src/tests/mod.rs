@@ -8,6 +8,7 @@
 mod faults;
 mod heartbeat;
 mod processes;
+mod times;
 mod waits;
 
 use std::{

@@ -7,7 +7,8 @@ use rustix::io::Errno;
 use super::{DIRECTORY, Description, Ino, Inode, Life, Overtaken, World, conflict};
 use crate::{
     Mode,
-    explore::call::{Answer, Call, Fd, Label, Outcome, Pid, Violation},
+    explore::call::{Answer, Call, Fd, Label, Outcome, Pid, STALE, Time, Violation},
+    protocol::touch::AHEAD,
     system::{Access, FileId, Kind, Stat},
 };
 
@@ -30,8 +31,11 @@ impl World {
     /// the one before it.
     pub(in crate::explore) fn is_private(&self, call: &Call) -> bool {
         match call {
-            Call::Boottime | Call::Monotonic | Call::Enter(_) | Call::Commit | Call::End(_) => true,
+            Call::Boottime | Call::Monotonic | Call::Wall => true,
+            Call::Enter(_) | Call::Commit | Call::End(_) => true,
             // Answered without the time: what is left never changes.
+            Call::Identify(_) => true,
+            // Right after the open: what happens between the two might as well happen before both.
             Call::Stat(_) => true,
             Call::Close(fd) => self.files[fd].lock.is_none(),
             _ => false,
@@ -64,10 +68,20 @@ impl World {
                 *place = Some(new);
                 self.open(pid, new)
             }
-            Call::Stat(fd) => {
+            Call::Identify(fd) => {
                 let ino = self.files[&fd].inode;
                 Answer::Stat(Stat {
                     mtime: Duration::ZERO,
+                    ..self.stat(ino)
+                })
+            }
+            Call::Stat(fd) => {
+                let ino = self.files[&fd].inode;
+                let mtime = self.inodes[ino].mtime;
+                let is_stale = self.wall_clock().saturating_sub(mtime) >= STALE;
+                self.lives[pid].saw_stale = is_stale;
+                Answer::Stat(Stat {
+                    mtime: Duration::from_secs(if is_stale { 0 } else { STALE }),
                     ..self.stat(ino)
                 })
             }
@@ -75,9 +89,13 @@ impl World {
                 let ino = self.place(label).ok_or(Errno::NOENT)?;
                 Answer::Stat(self.stat(ino))
             }
-            Call::Touch(fd) => {
+            Call::Touch(fd, time) => {
                 let ino = self.files[&fd].inode;
-                self.inodes[ino].mtime = self.clock;
+                self.inodes[ino].mtime = match time {
+                    Time::Now => self.wall_clock(),
+                    Time::Ahead => self.wall_clock() + AHEAD.as_secs(),
+                    Time::Last => AHEAD.as_secs(),
+                };
                 Answer::Done
             }
             Call::TryFlock(fd, mode) => {
@@ -165,7 +183,8 @@ impl World {
             ),
             Call::Boottime => Answer::Time(self.clock),
             Call::Monotonic => Answer::Time(self.clock - self.suspended),
-            Call::Nap(_) | Call::Work => Answer::Done,
+            Call::Wall => Answer::Time(self.wall_clock()),
+            Call::Nap(_) | Call::Pause(_) | Call::Work => Answer::Done,
             Call::Enter(mode) => self.enter(pid, mode),
             Call::Commit => {
                 if self.lives[pid].overtaken {
@@ -179,15 +198,19 @@ impl World {
 
     fn enter(&mut self, pid: Pid, mode: Mode) -> Answer {
         let unlinked = self.lives[pid].locked_unlinked;
+        let enters_late = !self.lives[pid].saw_stale;
         for (other, life) in self.lives.iter_mut().enumerate() {
             if other != pid && life.inside.is_some_and(|theirs| conflict(theirs, mode)) {
                 life.overtaken = true;
+                let are_peers = self.peers[other] && self.peers[pid];
                 let residual = match self.rules.overtaken {
                     Overtaken::Nobody => false,
                     Overtaken::TheStopped => life.stood_still,
+                    Overtaken::TheLate if self.peers[other] => enters_late,
+                    Overtaken::TheLate => !life.saw_stale,
                     Overtaken::Anybody => true,
                 };
-                if residual {
+                if residual || are_peers && self.rules.spare_peers {
                     self.residual = true;
                 } else {
                     self.violation = Some(Violation::TwoHolders { unlinked });
@@ -232,7 +255,7 @@ impl World {
     fn open(&mut self, owner: Pid, inode: Ino) -> Answer {
         if inode == self.inodes.len() {
             self.inodes.push(Inode {
-                mtime: self.clock,
+                mtime: self.wall_clock(),
                 linked: true,
             });
         }
