@@ -1,7 +1,11 @@
-//! A JSON object as text, of which single members are set and removed and every other byte stays as it
-//! is: the file is somebody else's, and they may care for its order and its looks.
+//! A JSON object as text, of which members are set and removed and every other byte stays as it is: the
+//! file belongs to another program, and its owner may care for its order and its looks.
 
-use std::{fmt, ops::Range};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    ops::Range,
+};
 
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -67,72 +71,30 @@ impl JsonObject {
     /// Sets a member to a JSON text; a new one comes last, spaced as the first one is. Does nothing
     /// if there is no object to set it in.
     pub(crate) fn set(&mut self, path: &[&str], json: &str) {
-        if let Some(span) = self.span(path) {
-            return self.splice(span, json);
+        if let Some((name, parent)) = path.split_last() {
+            self.edit(parent, &[(name, Some(json))]);
         }
-        let Some((name, parent)) = path.split_last() else {
-            return;
-        };
-        let Some(object) = self.span(parent) else {
+    }
+
+    /// Removes a member, with the comma and the space that set it apart.
+    pub(crate) fn remove(&mut self, path: &[&str]) {
+        if let Some((name, parent)) = path.split_last() {
+            self.edit(parent, &[(name, None)]);
+        }
+    }
+
+    /// Sets (`Some`) and removes (`None`) members of the object that `path` leads to, each named once,
+    /// in one pass: a file with many registries takes one, and not one for each.
+    pub(crate) fn edit(&mut self, path: &[&str], changes: &[(&str, Option<&str>)]) {
+        let Some(object) = self.span(path) else {
             return;
         };
         let text = &self.0[object.clone()];
         let Ok(members) = members(text) else {
             return;
         };
-        let name = serde_json::Value::from(*name);
-        let (at, new) = match (members.first(), members.last()) {
-            (Some(first), Some(last)) => {
-                let indent = &text[1..first.start];
-                let colon = &text[first.name_end..first.value.start];
-                let at = object.start + last.value.end;
-                let new = [",", indent, &name.to_string(), colon, json].concat();
-                (at..at, Zeroizing::new(new))
-            }
-            _ => {
-                let tabs = "\t".repeat(path.len());
-                let close = &tabs[1..];
-                let new = [
-                    "{\n",
-                    &tabs,
-                    &name.to_string(),
-                    ": ",
-                    json,
-                    "\n",
-                    close,
-                    "}",
-                ]
-                .concat();
-                (object, Zeroizing::new(new))
-            }
-        };
-        self.splice(at, &new);
-    }
-
-    /// Removes a member, with the comma and the space that set it apart.
-    pub(crate) fn remove(&mut self, path: &[&str]) {
-        let Some((name, parent)) = path.split_last() else {
-            return;
-        };
-        let Some(object) = self.span(parent) else {
-            return;
-        };
-        let Ok(members) = members(&self.0[object.clone()]) else {
-            return;
-        };
-        let Some(at) = members.iter().position(|member| member.name == *name) else {
-            return;
-        };
-        let range = match (at.checked_sub(1), members.get(at + 1)) {
-            (Some(before), _) => members[before].value.end..members[at].value.end,
-            (None, Some(next)) => members[at].start..next.start,
-            (None, None) => 1..object.len() - 1,
-        };
-        self.splice(object.start + range.start..object.start + range.end, "");
-    }
-
-    fn splice(&mut self, range: Range<usize>, new: &str) {
-        let parts = [&self.0[..range.start], new, &self.0[range.end..]];
+        let edited = edited(text, &members, changes, path.len() + 1);
+        let parts = [&self.0[..object.start], &edited, &self.0[object.end..]];
         self.0 = Zeroizing::new(parts.concat());
     }
 
@@ -147,6 +109,74 @@ impl JsonObject {
         }
         Some(span)
     }
+}
+
+/// The object that `text` is with other members; `depth` tabs indent the first one of an empty object.
+fn edited(
+    text: &str,
+    members: &[Member],
+    changes: &[(&str, Option<&str>)],
+    depth: usize,
+) -> Zeroizing<String> {
+    let change: HashMap<&str, Option<&str>> = changes.iter().copied().collect();
+    let is_there: HashSet<&str> = members.iter().map(|member| member.name.as_str()).collect();
+    let is_removed = |member: &Member| change.get(member.name.as_str()) == Some(&None);
+    let has_old = members.iter().any(|member| !is_removed(member));
+    let tabs = "\t".repeat(depth);
+    let (indent, colon, close) = match (members.first(), members.last()) {
+        (Some(first), Some(last)) if has_old => (
+            text[1..first.start].to_owned(),
+            &text[first.name_end..first.value.start],
+            text[last.value.end..].to_owned(),
+        ),
+        _ => (
+            format!("\n{tabs}"),
+            ": ",
+            format!("\n{}}}", &tabs[..depth.saturating_sub(1)]),
+        ),
+    };
+    let new: Vec<(String, &str)> = changes
+        .iter()
+        .filter(|(name, _)| !is_there.contains(name))
+        .filter_map(|(name, json)| Some((serde_json::Value::from(*name).to_string(), (*json)?)))
+        .collect();
+    // As long as it may get: a text that grows leaves copies behind.
+    let added: usize = changes.iter().filter_map(|(_, json)| Some((*json)?.len())).sum();
+    let spaces = new.iter().map(|(name, _)| name.len() + indent.len() + colon.len() + 1);
+    let mut out = Zeroizing::new(String::with_capacity(
+        text.len() + added + spaces.sum::<usize>() + indent.len() + close.len() + 2,
+    ));
+    if !has_old && new.is_empty() {
+        // Nothing was there, or nothing is left.
+        out.push_str(if members.is_empty() { text } else { "{}" });
+        return out;
+    }
+    out.push('{');
+    let mut is_first = true;
+    for (at, member) in members.iter().enumerate() {
+        if is_removed(member) {
+            continue;
+        }
+        match at.checked_sub(1).filter(|_| !is_first) {
+            Some(before) => out.push_str(&text[members[before].value.end..member.start]),
+            None => out.push_str(&indent),
+        }
+        out.push_str(&text[member.start..member.value.start]);
+        let old = &text[member.value.clone()];
+        out.push_str(change.get(member.name.as_str()).copied().flatten().unwrap_or(old));
+        is_first = false;
+    }
+    for (name, json) in new {
+        if !is_first {
+            out.push(',');
+        }
+        for part in [&indent, name.as_str(), colon, json] {
+            out.push_str(part);
+        }
+        is_first = false;
+    }
+    out.push_str(&close);
+    out
 }
 
 /// The members of the object that `text` is.
@@ -172,11 +202,12 @@ impl<'a> Visitor<'a> for Members<'a> {
         // What is borrowed lies in the text.
         let offset = |part: &str| part.as_ptr().addr() - self.text.as_ptr().addr();
         let mut members: Vec<Member> = Vec::new();
+        let mut names = HashSet::new();
         while let Some((name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
             let (quoted, value) = (name.get(), value.get());
             let name: String = serde_json::from_str(quoted).map_err(A::Error::custom)?;
-            if members.iter().any(|member| member.name == name) {
-                return Err(A::Error::custom("a name stands there twice"));
+            if !names.insert(name.clone()) {
+                return Err(A::Error::custom("a name appears twice"));
             }
             let (start, value_start) = (offset(quoted), offset(value));
             members.push(Member {
