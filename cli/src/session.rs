@@ -96,6 +96,17 @@ impl<'s> Session<'s> {
         Ok(self.with_all(identities))
     }
 
+    /// The store to find out which secrets can be read, asking nothing; and whether every key that may
+    /// fit is in use. `None` if each key takes a question.
+    pub(crate) fn prober(&self) -> Option<(Store, bool)> {
+        let known = |source: &KeySource<Identity>| source.known_recipients().is_some();
+        let identities = identities(self.settings).ok()?;
+        let is_complete = identities.iter().all(known)
+            && self.store.config().is_some_and(|config| !config.password);
+        let known: Vec<_> = identities.into_iter().filter(known).collect();
+        (!known.is_empty()).then(|| (self.with_all(known), is_complete))
+    }
+
     /// The store to encrypt.
     pub(crate) fn writer(&self) -> Result<Store, Failure> {
         let identities = match self.store.config() {

@@ -3,7 +3,7 @@
 use crate::{
     args::{Docker, DockerCommand},
     docker_setup::{config_file::ConfigFile, setup, status, undo},
-    failure::Failure,
+    failure::{self, Failure},
     settings::Settings,
 };
 
@@ -19,5 +19,5 @@ pub(crate) fn run(settings: &Settings, args: &Docker) -> Result<(), Failure> {
     };
     report.print()?;
     report.notes.iter().for_each(|note| settings.note(note));
-    Ok(())
+    failure::all(report.failures)
 }

@@ -4,7 +4,10 @@
 //! beside an `auth` without a password. A helper is told of an identity token by the user name
 //! `<token>`.
 
+use std::collections::HashSet;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -42,10 +45,41 @@ pub(crate) struct Plaintext {
     pub(crate) secret: Zeroizing<String>,
     /// The entry's text without it.
     pub(crate) rest: Zeroizing<String>,
-    /// The entry's text with nothing secret in it, for [`restore`].
-    pub(crate) template: String,
+    pub(crate) template: Template,
     /// Whether something secret stays in `rest`.
     pub(crate) leaves_token: bool,
+}
+
+/// The text of an entry with nothing secret in it: which members there were, in which order, with which
+/// spaces, for [`restore`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Template(String);
+
+impl TryFrom<String> for Template {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let object = JsonObject::parse(Zeroizing::new(text)).map_err(|_| "not an object")?;
+        let is_token = object.get(&["identitytoken"]).is_some();
+        let is_blank = |(name, value): (String, &str)| {
+            let is_secret = SECRET.contains(&name.as_str());
+            !is_secret
+                || matches!(value, "\"\"" | "null")
+                || is_token && name == "auth" && is_user(value)
+        };
+        match object.members(&[]).into_iter().all(is_blank) {
+            true => Ok(Self(object.as_str().into())),
+            false => Err("not an entry without its secrets"),
+        }
+    }
+}
+
+/// Whether this is an `auth` without a password, as there is one beside an identity token.
+fn is_user(json: &str) -> bool {
+    let text: Option<Zeroizing<String>> = serde_json::from_str(json).ok();
+    text.and_then(|text| decode(&text))
+        .is_some_and(|(_, password)| password.is_empty())
 }
 
 /// Reads the text of an entry.
@@ -106,24 +140,36 @@ fn of_object(object: &JsonObject) -> Result<Entry, &'static str> {
         username,
         secret,
         rest: Zeroizing::new(rest.as_str().into()),
-        template: template.as_str().into(),
+        template: Template(template.as_str().into()),
         leaves_token,
     }))
 }
 
 /// The text of an entry with this credential in plaintext, spaced as its template is. `now` is the
-/// text as it is without the credential.
-pub(crate) fn restore(template: &str, now: &str, credential: &Credential) -> Zeroizing<String> {
+/// text as it is without the credential; what is not secret has the values that it has there.
+pub(crate) fn restore(
+    template: &Template,
+    now: &str,
+    credential: &Credential,
+) -> Zeroizing<String> {
     let parse = |text: &str| JsonObject::parse(Zeroizing::new(text.into()));
-    let mut entry = parse(template).unwrap_or_else(|_| JsonObject::empty());
-    // What was never moved.
-    if let Some(token) = parse(now)
-        .ok()
-        .as_ref()
-        .and_then(|o| o.get(&["registrytoken"]))
-    {
-        entry.set(&["registrytoken"], token);
-    }
+    let mut entry = parse(&template.0).unwrap_or_else(|_| JsonObject::empty());
+    let now = parse(now).unwrap_or_else(|_| JsonObject::empty());
+    let (then, now) = (entry.clone(), now.members(&[]));
+    let kept: HashSet<&str> = now.iter().map(|(name, _)| name.as_str()).collect();
+    let then = then.members(&[]);
+    let gone = then
+        .iter()
+        .filter(|(name, _)| !kept.contains(name.as_str()));
+    let changes: Vec<_> = gone
+        .map(|(name, _)| (name.as_str(), None))
+        .chain(
+            now.iter()
+                .map(|(name, value)| (name.as_str(), Some(*value))),
+        )
+        .filter(|(name, _)| !SECRET.contains(name))
+        .collect();
+    entry.edit(&[], &changes);
     let is_token = *credential.username == *TOKEN;
     let has = |name: &str| entry.get(&[name]).is_some();
     // Another kind of credential than it was then.
@@ -225,7 +271,7 @@ mod tests {
             assert_eq!((&**taken.username, &**taken.secret), (username, secret));
             assert_eq!(&**taken.rest, rest);
             for part in ["canary", "em9lOmNhbmFyeQ", "em9lOmE6Yg", "stays"] {
-                assert!(!taken.template.contains(part), "{}", taken.template);
+                assert!(!taken.template.0.contains(part), "{}", taken.template.0);
             }
             let restored = restore(&taken.template, &taken.rest, &credential(&taken));
             assert_eq!(*restored, entry);

@@ -203,6 +203,11 @@ impl ConfigFile {
     }
 
     fn try_replace(&self, before: &Content, after: Option<&str>) -> Result<bool, Failure> {
+        // What could not be read again is not written.
+        if after.is_some_and(|text| text.len() as u64 > MAX_LEN) {
+            let error = io::ErrorKind::FileTooLarge.into();
+            return Err(self.fails("write", &error).code(Code::Damaged));
+        }
         let temporary = self.temporary();
         let written = self.write(&temporary, after.unwrap_or("").as_bytes());
         let replaced = match written {
@@ -321,33 +326,29 @@ impl ConfigFile {
 /// of two names that are the same, and do not tell capitals from small letters.
 fn check(config: &JsonObject) -> Result<(), String> {
     const OBJECTS: [&str; 2] = ["auths", "credHelpers"];
-    check_names(config, &[], &["auths", "credsStore", "credHelpers"])?;
+    check_names(config, "", &["auths", "credsStore", "credHelpers"])?;
     for name in OBJECTS {
         let value = config.get(&[name]).unwrap_or("null");
         if value != "null" && !value.starts_with('{') {
             return Err(format!("is not valid: {name} is no object"));
         }
-        if value != "null" {
-            check_names(config, &[name], &[])?;
+        if value != "null" && config.try_members(&[name]).is_err() {
+            return Err(format!("has a name twice in {name}"));
         }
     }
     for (host, entry) in config.members(&["auths"]) {
         if entry.starts_with('{') {
-            check_names(config, &["auths", &host], &auths::NAMES)?;
+            let place = format!(" in auths, {host}");
+            let entry = JsonObject::parse(Zeroizing::new(entry.into()));
+            let entry = entry.map_err(|_| format!("has a name twice{place}"))?;
+            check_names(&entry, &place, &auths::NAMES)?;
         }
     }
     Ok(())
 }
 
-fn check_names(config: &JsonObject, path: &[&str], known: &[&str]) -> Result<(), String> {
-    let place = match path {
-        [] => String::new(),
-        path => format!(" in {}", path.join(", ")),
-    };
-    let members = config
-        .try_members(path)
-        .map_err(|_| format!("has a name twice{place}"))?;
-    for (name, _) in members {
+fn check_names(object: &JsonObject, place: &str, known: &[&str]) -> Result<(), String> {
+    for (name, _) in object.members(&[]) {
         // The two letters beyond ASCII that are small letters of it in another case.
         let folded = name.replace('\u{17f}', "s").replace('\u{212a}', "k");
         let is_known = |known: &&&str| folded.eq_ignore_ascii_case(known) && name != **known;

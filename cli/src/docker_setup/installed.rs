@@ -2,6 +2,7 @@
 //! this.
 
 use std::{
+    collections::BTreeMap,
     env,
     io::{self, Write},
     os::unix::fs::PermissionsExt,
@@ -13,7 +14,7 @@ use posixage::{Entry, Error, MAX_VALUE_LEN, Store};
 use zeroize::Zeroizing;
 
 use crate::{
-    docker_setup::config_file::quoted,
+    docker_setup::{config_file::quoted, stored::Credentials},
     failure::{Failure, reason},
     helpers::docker::{
         credential::{Credential, credentials, id_of},
@@ -36,6 +37,11 @@ type Answer = Result<Zeroizing<Vec<u8>>, String>;
 impl Installed {
     /// The first `docker-credential-posixage` in `PATH`.
     pub(crate) fn find() -> Option<Self> {
+        Self::find_program(NAME).map(|path| Self { path })
+    }
+
+    /// The first program of a name in `PATH`.
+    pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
         let path = env::var_os("PATH").unwrap_or_default();
         let runs = |file: &PathBuf| {
             let stat = file.metadata();
@@ -44,9 +50,8 @@ impl Installed {
         env::split_paths(&path)
             // Docker runs nothing from the directory that it happens to be in.
             .filter(|dir| dir.is_absolute())
-            .map(|dir| dir.join(NAME))
+            .map(|dir| dir.join(name))
             .find(runs)
-            .map(|path| Self { path })
     }
 
     /// Says that there is none, and where one is.
@@ -113,15 +118,25 @@ impl Installed {
         }
     }
 
-    /// Whether it decrypts the first credential that it lists; `None` if it lists none.
-    pub(crate) fn decrypts(&self) -> Result<Option<()>, Failure> {
+    /// Which of the credentials it does not list, since it cannot read them, and whether it decrypts the
+    /// first one that it does list; `None` if there are no credentials.
+    pub(crate) fn usable(
+        &self,
+        credentials: &Credentials,
+    ) -> Result<Option<(Vec<String>, bool)>, Failure> {
         let answer = self.succeeds("list", b"unused")?;
-        let listed: std::collections::BTreeMap<String, String> = serde_json::from_slice(&answer)
+        let listed: BTreeMap<String, String> = serde_json::from_slice(&answer)
             .map_err(|_| self.fails("list", "it did not answer with an object"))?;
-        match listed.into_keys().next() {
-            Some(url) => self.succeeds("get", url.as_bytes()).map(|_| Some(())),
-            None => Ok(None),
-        }
+        let (listed, lost): (Vec<_>, Vec<_>) = credentials
+            .by_url
+            .iter()
+            .partition(|(url, _)| listed.contains_key(*url));
+        let Some((url, _)) = listed.first().or(lost.first()) else {
+            return Ok(None);
+        };
+        self.succeeds("get", url.as_bytes())?;
+        let lost = lost.iter().map(|(_, id)| id.to_string()).collect();
+        Ok(Some((lost, true)))
     }
 
     fn succeeds(&self, action: &str, input: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {

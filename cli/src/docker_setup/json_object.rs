@@ -141,8 +141,13 @@ fn edited(
         .filter_map(|(name, json)| Some((serde_json::Value::from(*name).to_string(), (*json)?)))
         .collect();
     // As long as it may get: a text that grows leaves copies behind.
-    let added: usize = changes.iter().filter_map(|(_, json)| Some((*json)?.len())).sum();
-    let spaces = new.iter().map(|(name, _)| name.len() + indent.len() + colon.len() + 1);
+    let added: usize = changes
+        .iter()
+        .filter_map(|(_, json)| Some((*json)?.len()))
+        .sum();
+    let spaces = new
+        .iter()
+        .map(|(name, _)| name.len() + indent.len() + colon.len() + 1);
     let mut out = Zeroizing::new(String::with_capacity(
         text.len() + added + spaces.sum::<usize>() + indent.len() + close.len() + 2,
     ));
@@ -163,7 +168,13 @@ fn edited(
         }
         out.push_str(&text[member.start..member.value.start]);
         let old = &text[member.value.clone()];
-        out.push_str(change.get(member.name.as_str()).copied().flatten().unwrap_or(old));
+        out.push_str(
+            change
+                .get(member.name.as_str())
+                .copied()
+                .flatten()
+                .unwrap_or(old),
+        );
         is_first = false;
     }
     for (name, json) in new {

@@ -12,4 +12,5 @@ mod report;
 pub(crate) mod setup;
 pub(crate) mod status;
 mod stored;
+mod target;
 pub(crate) mod undo;

@@ -1,26 +1,31 @@
 //! What is to be done to a `config.json` or `auth.json` so that its clients keep their credentials in the
 //! store.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use posixage::Id;
+
 use crate::{
     docker_setup::{
         auths::{self, Entry, Plaintext},
         config_file::{Client, ConfigFile, Content},
         json_object::JsonObject,
+        record::HelperText,
+        report::shown,
+        target::{Target, target},
     },
     failure::{Code, Failure},
-    helpers::docker::credential::Credential,
+    helpers::docker::credential::{Credential, id_of},
 };
 
 /// The name of the helper in docker's files.
 pub(crate) const HELPER: &str = "posixage";
 
-const HUB: &str = "https://index.docker.io/v1/";
-
 /// What a file's clients keep where.
 pub(crate) struct Plan {
     client: Client,
     /// The text of `credsStore`, if it is set.
-    pub(crate) creds_store: Option<String>,
+    pub(crate) creds_store: Option<HelperText>,
     /// What it says; empty if it is not set.
     pub(crate) store_name: String,
     /// The credentials in plaintext that can be moved.
@@ -32,7 +37,7 @@ pub(crate) struct Plan {
     /// What is not in the file, and docker will find in the store.
     pub(crate) returns: Vec<String>,
     /// The registries that have a helper of their own.
-    pub(crate) own_helpers: Vec<(String, String)>,
+    pub(crate) own_helpers: BTreeMap<String, String>,
 }
 
 /// A credential that goes from the file into the store.
@@ -41,6 +46,8 @@ pub(crate) struct Move {
     pub(crate) host: String,
     /// Under what a client will ask a helper for it.
     pub(crate) server_url: String,
+    /// Under what a client looks for its helper.
+    pub(crate) helper_of: String,
     pub(crate) plaintext: Plaintext,
     /// Whether a client asks our helper for it already, so that what is in the file is out of use.
     pub(crate) is_ours: bool,
@@ -51,23 +58,25 @@ pub(crate) struct Move {
 impl Plan {
     pub(crate) fn of(file: &ConfigFile, config: &Content) -> Result<Self, Failure> {
         let config = &config.object;
-        let not_text = |name: &str| {
+        let invalid = |name: &str, why: &str| {
             let path = file.path.display();
-            Failure::new(format_args!("{path} is not valid: {name} is no text")).code(Code::Damaged)
+            Failure::new(format_args!("{path} is not valid: {name} {why}")).code(Code::Damaged)
         };
         let text = |json: &str| serde_json::from_str::<Option<String>>(json);
         let creds_store = config.get(&["credsStore"]);
         let store_name = text(creds_store.unwrap_or("null"))
-            .map_err(|_| not_text("credsStore"))?
+            .map_err(|_| invalid("credsStore", "is no text"))?
             .unwrap_or_default();
-        let mut own_helpers = Vec::new();
+        let creds_store = creds_store.map(|text| HelperText::try_from(text.to_owned()));
+        let creds_store = creds_store.transpose();
+        let mut own_helpers = BTreeMap::new();
         for (host, helper) in config.members(&["credHelpers"]) {
-            let helper = text(helper).map_err(|_| not_text(&host))?;
-            own_helpers.push((host, helper.unwrap_or_default()));
+            let helper = text(helper).map_err(|_| invalid(&host, "is no text"))?;
+            own_helpers.insert(host, helper.unwrap_or_default());
         }
         let mut plan = Self {
             client: file.client,
-            creds_store: creds_store.map(str::to_owned),
+            creds_store: creds_store.map_err(|_| invalid("credsStore", "is no helper's name"))?,
             store_name,
             moves: Vec::new(),
             stays: Vec::new(),
@@ -76,95 +85,102 @@ impl Plan {
             own_helpers,
         };
         let auths = config.members(&["auths"]);
-        let is_a_name = |name: &str| auths.iter().any(|(host, _)| host == name);
+        let entries = Entries::of(file.client, &auths);
         for (host, entry) in &auths {
-            let converted = hostname(host);
-            let own = plan.own_helpers.iter().find(|(name, _)| name == converted);
-            let is_read =
-                plan.client == Client::Docker && plan.store_name.is_empty() && own.is_none();
-            let plaintext = match auths::read(entry) {
-                Entry::Clear => continue,
-                Entry::Stuck(why) if is_read && why != auths::REGISTRY_TOKEN => {
-                    plan.losses.push((host.clone(), why.into()));
-                    continue;
-                }
-                Entry::Stuck(why) => {
-                    plan.stays.push((host.clone(), why.into()));
-                    continue;
-                }
-                Entry::Plaintext(plaintext) => plaintext,
-            };
-            match own {
-                Some((_, helper)) if helper != HELPER => {
-                    let why = match helper.as_str() {
-                        "" => "is kept in the file, as credHelpers says".into(),
-                        helper => format!("has a helper of its own, {helper}"),
-                    };
-                    plan.stays.push((host.clone(), why));
-                    continue;
-                }
-                _ => {}
-            }
-            if plan.client == Client::Containers && host.contains('/') {
-                let why = "is for a part of a registry; helpers know whole ones";
-                plan.stays.push((host.clone(), why.into()));
-                continue;
-            }
-            if plaintext.leaves_token {
-                plan.stays
-                    .push((host.clone(), auths::REGISTRY_TOKEN.into()));
-            }
-            // Docker goes by the name itself if there is one; this is a leftover then.
-            let is_taken = converted != host
-                && (is_a_name(converted) || plan.moves.iter().any(|m| m.server_url == converted));
-            plan.moves.push(Move {
-                server_url: match is_taken {
-                    true => host.clone(),
-                    false => converted.to_owned(),
-                },
-                is_ours: own.is_some()
-                    || (plan.client == Client::Docker && plan.store_name == HELPER),
-                is_read: is_read && !is_taken,
-                host: host.clone(),
-                plaintext,
-            });
+            plan.add(host, auths::read(entry), &entries);
         }
         Ok(plan)
     }
 
+    /// Decides what to do with an entry.
+    fn add(&mut self, host: &str, entry: Entry, entries: &Entries<'_>) {
+        let stuck = match &entry {
+            Entry::Clear => return,
+            Entry::Plaintext(_) => None,
+            Entry::Stuck(why) => Some(*why),
+        };
+        let Some(target) = target(self.client, host) else {
+            let why = "is no registry that a client asks for";
+            return self.stays.push((host.into(), why.into()));
+        };
+        let own = self.own_helpers.get(&target.helper_of);
+        let conflict = entries.conflict(self.client, host, &target);
+        let is_docker = self.client == Client::Docker;
+        // Docker goes by the name that it asks for if there is one, and passes over every other.
+        let is_shadowed = is_docker && entries.is_shadowed(host, &target);
+        let is_read = is_docker
+            && self.store_name.is_empty()
+            && own.is_none()
+            && !is_shadowed
+            && target.server_url == target.helper_of;
+        let has_another = match own.map(String::as_str) {
+            None | Some(HELPER) => None,
+            Some("") => Some("is kept in the file, as credHelpers says".to_owned()),
+            Some(helper) => Some(format!("has a helper of its own, {helper}")),
+        };
+        let why = stuck.map(str::to_owned).or(has_another).or(conflict);
+        let plaintext = match (entry, why) {
+            (_, Some(why)) if is_read && why != auths::REGISTRY_TOKEN => {
+                return self.losses.push((host.into(), why));
+            }
+            (_, Some(why)) => return self.stays.push((host.into(), why)),
+            (Entry::Plaintext(plaintext), None) => plaintext,
+            (_, None) => return,
+        };
+        if plaintext.leaves_token {
+            let why = auths::REGISTRY_TOKEN.into();
+            self.stays.push((host.into(), why));
+        }
+        self.moves.push(Move {
+            is_ours: own.is_some() || is_docker && self.store_name == HELPER,
+            host: host.into(),
+            server_url: target.server_url,
+            helper_of: target.helper_of,
+            plaintext,
+            is_read,
+        });
+    }
+
     /// Refuses what would lose a login.
     pub(crate) fn check(&self, file: &ConfigFile) -> Result<(), Failure> {
-        let Some((host, why)) = self.losses.first() else {
+        let Some((first, _)) = self.losses.first() else {
             return Ok(());
         };
-        let path = file.path.display();
+        let lost = self
+            .losses
+            .iter()
+            .map(|(host, why)| format!("{} {why}", shown(host)));
+        let lost = lost.collect::<Vec<_>>().join("; ");
+        let (path, first) = (file.path.display(), shown(first));
         Err(Failure::new(format_args!(
-            "{path}: {host} {why}, and with a credsStore docker would not read it any more"
+            "{path}: {lost}: with a credsStore docker would not read it any more"
         ))
         .hint(format_args!(
-            "docker logout {host}, and after the setup docker login {host}"
+            "docker logout {first}, or remove what is not needed from the file; after the setup \
+             docker login {first}"
         )))
     }
 
     /// The file without what is moved, and with the helper in it.
     pub(crate) fn apply(&self, config: &JsonObject) -> JsonObject {
         let mut config = config.clone();
-        for Move {
-            host, plaintext, ..
-        } in &self.moves
-        {
-            config.set(&["auths", host], &plaintext.rest);
-        }
+        let rests = self.moves.iter();
+        let rests: Vec<_> = rests
+            .map(|one| (one.host.as_str(), Some(one.plaintext.rest.as_str())))
+            .collect();
+        config.edit(&["auths"], &rests);
         let helper = format!("\"{HELPER}\"");
         match self.client {
             Client::Docker => config.set(&["credsStore"], &helper),
             Client::Containers => {
-                for Move { host, .. } in &self.moves {
-                    if config.members(&["credHelpers"]).is_empty() {
-                        config.set(&["credHelpers"], "{}");
-                    }
-                    config.set(&["credHelpers", host], &helper);
+                if !self.moves.is_empty() && config.members(&["credHelpers"]).is_empty() {
+                    config.set(&["credHelpers"], "{}");
                 }
+                let helpers = self.moves.iter();
+                let helpers: Vec<_> = helpers
+                    .map(|one| (one.helper_of.as_str(), Some(helper.as_str())))
+                    .collect();
+                config.edit(&["credHelpers"], &helpers);
             }
         }
         config
@@ -181,14 +197,64 @@ impl Move {
     }
 }
 
-/// What docker asks a helper for: the Hub by its URL, any other registry by host and port. An old
-/// file may have `https://host/v1/` or `host/v1/`.
-fn hostname(name: &str) -> &str {
-    if name.starts_with(HUB) {
-        return name;
+/// What is in `auths` beside an entry.
+struct Entries<'a> {
+    names: HashSet<&'a str>,
+    /// The entries with something secret, by the registry that they are for.
+    of_registry: HashMap<Id, Vec<&'a str>>,
+    /// One of the entries for a part of a registry.
+    part_of: HashMap<String, &'a str>,
+}
+
+impl<'a> Entries<'a> {
+    fn of(client: Client, auths: &'a [(String, &str)]) -> Self {
+        let mut entries = Self {
+            names: HashSet::new(),
+            of_registry: HashMap::new(),
+            part_of: HashMap::new(),
+        };
+        for (host, entry) in auths {
+            entries.names.insert(host);
+            match target(client, host) {
+                Some(target) if target.is_part => {
+                    entries.part_of.insert(target.helper_of, host);
+                }
+                Some(target) if !matches!(auths::read(entry), Entry::Clear) => {
+                    let id = id_of(&target.server_url);
+                    entries.of_registry.entry(id).or_default().push(host);
+                }
+                _ => {}
+            }
+        }
+        entries
     }
-    let schemes = ["https://", "http://"];
-    let without_scheme = schemes.iter().find_map(|scheme| name.strip_prefix(scheme));
-    let rest = without_scheme.unwrap_or(name);
-    rest.split('/').next().unwrap_or(rest)
+
+    fn is_shadowed(&self, host: &str, target: &Target) -> bool {
+        host != target.helper_of && self.names.contains(target.helper_of.as_str())
+    }
+
+    /// Why an entry cannot become the credential of its registry.
+    fn conflict(&self, client: Client, host: &str, target: &Target) -> Option<String> {
+        if target.is_part {
+            return Some("is for a part of a registry; helpers know whole ones".into());
+        }
+        if let (Client::Containers, Some(part)) = (client, self.part_of.get(&target.helper_of)) {
+            return Some(format!(
+                "a helper would hide the entry of a part of it, {part}"
+            ));
+        }
+        if client == Client::Docker && self.is_shadowed(host, target) {
+            return Some(format!("docker goes by the entry {}", target.helper_of));
+        }
+        let others = self.of_registry.get(&id_of(&target.server_url))?;
+        let other = others.iter().find(|other| **other != host)?;
+        // The others are passed over.
+        let is_first = client == Client::Docker && host == target.helper_of;
+        (!is_first).then(|| {
+            format!(
+                "is not the only entry for its registry; {} is another",
+                shown(other)
+            )
+        })
+    }
 }

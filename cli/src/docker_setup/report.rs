@@ -5,6 +5,7 @@ use std::fmt::Display;
 use crate::{
     docker_setup::config_file::ConfigFile,
     failure::Failure,
+    helpers::docker::credential::without_user,
     io::output::{print, printable},
 };
 
@@ -13,6 +14,13 @@ pub(crate) struct Report {
     dry_run: bool,
     lines: Vec<String>,
     pub(crate) notes: Vec<String>,
+    /// Why less was done than was asked for.
+    pub(crate) failures: Vec<Failure>,
+}
+
+/// The name of an entry of `auths` as it can be shown: the user name in a URL may be a token.
+pub(crate) fn shown(host: &str) -> String {
+    without_user(host)
 }
 
 impl Report {
@@ -21,6 +29,7 @@ impl Report {
             dry_run,
             lines: Vec::new(),
             notes: Vec::new(),
+            failures: Vec::new(),
         };
         report.line("config", file.path.display());
         report

@@ -15,8 +15,8 @@ use crate::{
         exclusive,
         installed::Installed,
         plan::{HELPER, Plan},
-        record::{Moved, Record},
-        report::Report,
+        record::{EmptyText, Moved, Record},
+        report::{Report, shown},
         stored,
     },
     failure::{Code, Failure},
@@ -85,6 +85,7 @@ fn attempt(writer: &Store, reader: &Store, file: &ConfigFile) -> Result<Option<P
         plan.returns = forget_ended(known, reader, file, &config)?;
     }
     let others = Record::of_others(reader, &file.path)?;
+    others.unreadable.iter().for_each(Failure::print);
     let mut record = next_record(known.as_ref(), &config, &plan);
     let mut new = Vec::new();
     for one in &plan.moves {
@@ -95,7 +96,7 @@ fn attempt(writer: &Store, reader: &Store, file: &ConfigFile) -> Result<Option<P
         // By an earlier run, or by one that did not come to its end.
         let earlier = record.moved.get(&one.host);
         // What another file brought goes when the last of them is undone.
-        let is_lent = others.iter().any(|record| record.brought(&one.server_url));
+        let is_lent = others.brought(&one.server_url);
         let moved = Moved {
             server_url: one.server_url.clone(),
             template: one.plaintext.template.clone(),
@@ -165,12 +166,17 @@ fn compare(store: &Store, file: &ConfigFile, plan: &mut Plan) -> Result<BTreeSet
                 same.insert(one.host.clone());
             }
             Some(there) => {
-                let (host, username) = (&one.host, &*one.plaintext.username);
-                let why = format!("the store has another credential ({})", *there.username);
+                let host = shown(&one.host);
+                let user = |credential: &Credential| match credential.public_username() {
+                    Some(name) => format!(" ({name})"),
+                    None => String::new(),
+                };
+                let (why, username) = (user(&there), user(&one.credential()));
+                let why = format!("the store has another credential{why}");
                 if one.is_read {
                     let (path, id) = (file.path.display(), id_of(&one.server_url));
                     return Err(Failure::new(format_args!(
-                        "{host}: {why} than {path} ({username})"
+                        "{host}: {why} than {path}{username}"
                     ))
                     .code(Code::AlreadyExists)
                     .hint(format_args!(
@@ -210,7 +216,10 @@ fn next_record(before: Option<&Record>, config: &Content, plan: &Plan) -> Record
     let mut record = Record {
         origin: config.origin,
         creds_store: plan.creds_store.clone(),
-        cred_helpers: config.object.get(&["credHelpers"]).map(str::to_owned),
+        cred_helpers: config
+            .object
+            .get(&["credHelpers"])
+            .and_then(|text| EmptyText::try_from(text.to_owned()).ok()),
         moved: BTreeMap::new(),
     };
     let Some(before) = before else {
@@ -228,19 +237,20 @@ fn next_record(before: Option<&Record>, config: &Content, plan: &Plan) -> Record
 
 fn describe(report: &mut Report, client: Client, plan: &Plan) {
     for one in &plan.moves {
-        let username = one.plaintext.username.as_str();
-        report.done(
-            "moved",
-            "would move",
-            format_args!("{} ({username})", one.host),
-        );
+        let credential = one.credential();
+        let host = shown(&one.host);
+        let text = match credential.public_username() {
+            Some(username) => format!("{host} ({username})"),
+            None => host,
+        };
+        report.done("moved", "would move", text);
     }
     for host in &plan.returns {
         let why = "is in the store and not in the file; docker logout ends it";
-        report.line("login", format_args!("{host}: {why}"));
+        report.line("login", format_args!("{}: {why}", shown(host)));
     }
     for (host, why) in &plan.stays {
-        report.line("stays", format_args!("{host}: {why}"));
+        report.line("stays", format_args!("{}: {why}", shown(host)));
     }
     if client == Client::Containers {
         report.note(

@@ -1,6 +1,9 @@
 //! `posixage docker status`: where docker keeps its credentials, and whether that works.
 
-use std::{collections::BTreeMap, env};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env,
+};
 
 use serde::Serialize;
 
@@ -10,13 +13,16 @@ use crate::{
         config_file::{ConfigFile, Origin},
         installed::Installed,
         plan::{HELPER, Plan},
+        report::shown,
+        stored::credentials,
     },
-    failure::Failure,
-    helpers::docker::credential,
+    failure::{Code, Failure},
     io::output::{print, print_json, printable},
-    session::Session,
     settings::Settings,
 };
+
+/// What the names of helpers' programs begin with.
+const PREFIX: &str = "docker-credential-";
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -38,17 +44,61 @@ struct Status {
     helper: Option<String>,
     /// How many credentials are in the store.
     credentials: usize,
+    /// Secrets below `docker/` that are no credential, or that the helper cannot read.
+    unusable: Vec<String>,
+    /// Helpers that the file names, ours apart, and docker does not find.
+    missing_helpers: Vec<String>,
     /// Whether the helper decrypts; null if there is nothing to try it on.
     decrypts: Option<bool>,
     /// What it said if not.
     problem: Option<String>,
 }
 
+impl Status {
+    /// Whether docker asks our helper.
+    fn is_in_use(&self) -> bool {
+        let mut names = self.cred_helpers.values().chain(&self.creds_store);
+        names.any(|name| name == HELPER)
+    }
+
+    /// Why a pull that needs a credential fails, or goes on without one.
+    fn failure(&self) -> Option<Failure> {
+        let store = format!(
+            "{PREFIX}{}",
+            self.creds_store.as_deref().unwrap_or_default()
+        );
+        if self.missing_helpers.contains(&store) {
+            let what = format!("{store} is not in PATH, where docker looks for it");
+            return Some(Failure::new(what));
+        }
+        if !self.is_in_use() {
+            return None;
+        }
+        if self.helper.is_none() {
+            return Some(Installed::missing());
+        }
+        if let Some(problem) = &self.problem {
+            return Some(Failure::new(problem));
+        }
+        let id = self.unusable.first()?;
+        let what = format!("docker gets no credential from {id}");
+        Some(Failure::new(what).code(Code::Damaged).hint(format_args!(
+            "posixage get {id} says what is wrong with it, posixage rm {id} removes it"
+        )))
+    }
+}
+
+/// Fails, having said everything, where a pull would.
 pub(crate) fn run(settings: &Settings, json: bool) -> Result<(), Failure> {
     let status = status(settings)?;
-    if json {
-        return print_json(&status);
+    match json {
+        true => print_json(&status)?,
+        false => print_lines(settings, &status)?,
     }
+    status.failure().map_or(Ok(()), Err)
+}
+
+fn print_lines(settings: &Settings, status: &Status) -> Result<(), Failure> {
     print(|out| {
         let mut line = |name: &str, text: &str| writeln!(out, "{name:12}{}", printable(text));
         let missing = if status.exists { "" } else { " (not there)" };
@@ -61,7 +111,7 @@ pub(crate) fn run(settings: &Settings, json: bool) -> Result<(), Failure> {
             line("helper of", &format!("{host}: {helper}"))?;
         }
         for host in &status.plaintext {
-            line("plaintext", host)?;
+            line("plaintext", &shown(host))?;
         }
         for path in &status.leftovers {
             line("left over", path)?;
@@ -73,7 +123,13 @@ pub(crate) fn run(settings: &Settings, json: bool) -> Result<(), Failure> {
             )?;
         }
         line("helper", status.helper.as_deref().unwrap_or("not in PATH"))?;
+        for name in &status.missing_helpers {
+            line("missing", &format!("{name} is not in PATH"))?;
+        }
         line("credentials", &status.credentials.to_string())?;
+        for id in &status.unusable {
+            line("unusable", id)?;
+        }
         let decrypts = match (status.decrypts, &status.problem) {
             (Some(true), _) => "yes",
             (_, Some(problem)) => problem,
@@ -82,6 +138,9 @@ pub(crate) fn run(settings: &Settings, json: bool) -> Result<(), Failure> {
         line("decrypts", decrypts)
     })?;
     let is_set = status.creds_store.as_deref() == Some(HELPER);
+    if status.failure().is_some() {
+        return Ok(());
+    }
     if status.helper.is_none() {
         Installed::missing().print();
     } else if !status.leftovers.is_empty() {
@@ -97,23 +156,37 @@ fn status(settings: &Settings) -> Result<Status, Failure> {
     let config = file.read()?;
     let plan = Plan::of(&file, &config)?;
     let helper = Installed::find();
-    let tried = helper.as_ref().map(Installed::decrypts);
-    let creds_store: Option<String> = plan
-        .creds_store
-        .as_deref()
-        .and_then(|json| serde_json::from_str(json).ok());
+    let credentials = credentials(settings)?;
+    let usable = match &helper {
+        Some(helper) => helper.usable(&credentials),
+        None => Ok(None),
+    };
+    let (usable, problem) = match usable {
+        Ok(usable) => (usable, None),
+        Err(failure) => (Some((Vec::new(), false)), Some(failure.to_string())),
+    };
+    let decrypts = usable.as_ref().map(|(_, decrypts)| *decrypts);
+    let mut unusable: Vec<String> = usable.map_or_else(Vec::new, |(ids, _)| ids);
+    unusable.extend(credentials.none.iter().map(ToString::to_string));
     let auths = config.object.members(&["auths"]);
     let is_plaintext = |entry: &str| !matches!(auths::read(entry), Entry::Clear);
+    let names = plan.own_helpers.values().chain([&plan.store_name]);
+    let others: BTreeSet<&String> = names.filter(|n| !n.is_empty() && *n != HELPER).collect();
     Ok(Status {
         config: file.path.display().to_string(),
         exists: config.origin != Origin::Missing,
-        creds_store: creds_store.filter(|name| !name.is_empty()),
         plaintext: auths
             .iter()
             .filter(|(_, entry)| is_plaintext(entry))
             .map(|(host, _)| host.clone())
             .collect(),
-        cred_helpers: plan.own_helpers.into_iter().collect(),
+        missing_helpers: others
+            .into_iter()
+            .map(|name| format!("{PREFIX}{name}"))
+            .filter(|name| Installed::find_program(name).is_none())
+            .collect(),
+        creds_store: Some(plan.store_name).filter(|name| !name.is_empty()),
+        cred_helpers: plan.own_helpers,
         leftovers: file
             .leftovers()?
             .iter()
@@ -121,19 +194,9 @@ fn status(settings: &Settings) -> Result<Status, Failure> {
             .collect(),
         overridden: env::var_os("DOCKER_AUTH_CONFIG").is_some_and(|value| !value.is_empty()),
         helper: helper.map(|helper| helper.path.display().to_string()),
-        credentials: credentials(settings)?,
-        decrypts: match &tried {
-            Some(Ok(tried)) => tried.map(|()| true),
-            Some(Err(_)) => Some(false),
-            None => None,
-        },
-        problem: tried.and_then(Result::err).map(|f| f.to_string()),
+        credentials: credentials.by_url.len(),
+        unusable,
+        decrypts,
+        problem,
     })
-}
-
-fn credentials(settings: &Settings) -> Result<usize, Failure> {
-    match Session::find(settings)? {
-        Some(session) => Ok(session.keyless().list(&credential::credentials())?.count()),
-        None => Ok(0),
-    }
 }

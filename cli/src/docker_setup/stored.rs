@@ -1,11 +1,42 @@
 //! What is in the store of the credentials that are moved.
 
-use posixage::{Change, Error, Secret, Store};
+use std::collections::BTreeMap;
+
+use posixage::{Change, Entry, Error, Id, Secret, Store};
 
 use crate::{
     failure::Failure,
-    helpers::docker::credential::{Credential, id_of},
+    helpers::docker::credential::{self, Credential, id_of},
+    session::Session,
+    settings::Settings,
 };
+
+/// What is below `docker/`, as far as it can be told without a key.
+#[derive(Default)]
+pub(crate) struct Credentials {
+    /// The credentials, by the URL that a client asks for.
+    pub(crate) by_url: BTreeMap<String, Id>,
+    /// What is no credential, or not any more.
+    pub(crate) none: Vec<Id>,
+}
+
+/// What there is in the store, if there is one.
+pub(crate) fn credentials(settings: &Settings) -> Result<Credentials, Failure> {
+    let mut found = Credentials::default();
+    let Some(session) = Session::find(settings)? else {
+        return Ok(found);
+    };
+    let entries = session.keyless().list(&credential::credentials())?;
+    for Entry { id, metadata, .. } in entries {
+        let metadata = metadata.ok().flatten();
+        let url = credential::server_url_of(&id, metadata.as_ref());
+        match url.filter(|_| credential::username_of(metadata.as_ref()).is_some()) {
+            Some(url) => drop(found.by_url.insert(url, id)),
+            None => found.none.push(id),
+        }
+    }
+    Ok(found)
+}
 
 /// The credential for a server, if there is one.
 pub(crate) fn read(store: &Store, server_url: &str) -> Result<Option<Credential>, Failure> {

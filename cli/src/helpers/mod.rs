@@ -4,6 +4,7 @@ pub(crate) mod cargo;
 pub(crate) mod docker;
 pub(crate) mod entry_id;
 pub(crate) mod git;
+pub(crate) mod username;
 
 use posixage::Id;
 

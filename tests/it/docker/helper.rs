@@ -264,9 +264,15 @@ fn an_entry_written_by_hand_is_read_or_says_what_it_lacks() {
     refuses(&helper(&sandbox, "get", "later").run(), "does not know");
     // Other secrets are none of Docker's business.
     set(&["github/token", "--metadata", "Username=zoe"], b"x");
-    let listed = list(&sandbox);
-    assert_eq!(listed["host"], "zoe");
-    assert!(!listed.contains_key("nobody") && !listed.keys().any(|k| k.contains("github")));
+    // One that cannot be had is left out: docker would give up the others, too.
+    let listed = helper(&sandbox, "list", "unused").run().succeeds();
+    assert_eq!(listed.out(), "{\"host\":\"zoe\",\"pair\":\"\"}\n");
+    drop(listed.says([
+        "docker/nobody has no Username",
+        "docker/binary has a value that is not UTF-8",
+        "docker/garbage is not the JSON object",
+        "docker/later has no Username",
+    ]));
 }
 
 #[test]
@@ -281,4 +287,71 @@ fn metadata_of_another_server_is_not_believed() {
         helper(&sandbox, "get", "evil.example.com").run().out(),
         NOT_FOUND
     );
+}
+
+#[test]
+fn the_hub_has_one_entry_for_all_its_names() {
+    let sandbox = Sandbox::new().initialised();
+    let names = [
+        HUB,
+        "docker.io",
+        "index.docker.io",
+        "https://registry-1.docker.io/v2/",
+    ];
+    for stored in names {
+        store(&sandbox, stored, "zoe", stored);
+        for asked in names {
+            assert_eq!(get(&sandbox, asked), pair("zoe", stored), "{asked}");
+        }
+        let listed: Vec<_> = list(&sandbox).into_keys().collect();
+        assert_eq!(listed, [HUB]);
+    }
+    for erased in names {
+        store(&sandbox, HUB, "zoe", "secret");
+        helper(&sandbox, "erase", erased).run().succeeds_silently();
+        for asked in names {
+            assert_eq!(get(&sandbox, asked), None, "{asked} after {erased}");
+        }
+    }
+    // An earlier version had an entry for each.
+    let set = |id: &str| {
+        let args = ["set", "--force", id, "--metadata", "Username=zoe"];
+        sandbox.posixage(args).input("earlier").run().succeeds();
+    };
+    set("docker/docker.io");
+    assert_eq!(get(&sandbox, HUB), pair("zoe", "earlier"));
+    store(&sandbox, HUB, "zoe", "new");
+    assert_eq!(get(&sandbox, "docker.io"), pair("zoe", "new"));
+    set("docker/docker.io");
+    helper(&sandbox, "erase", HUB).run().succeeds_silently();
+    shape::assert_store(&sandbox.store(), []);
+    // Its other URLs are entries of their own.
+    store(&sandbox, REFRESH, "zoe", "token");
+    assert_eq!(get(&sandbox, HUB), None);
+}
+
+#[test]
+fn a_user_name_that_may_be_a_token_is_not_in_the_clear() {
+    let sandbox = Sandbox::new().initialised();
+    for (host, username, secret) in [
+        ("digitalocean", "dop_v1_canary", "dop_v1_canary"),
+        ("same", "canary", "canary"),
+        ("oauth", "canary-of-mine", "x-oauth-basic"),
+        ("none", "canary", ""),
+        ("prefix", "ghp_canary0123", "something else"),
+        ("random", "k7Qp2mXv9ZtR4bNs-canary", "something else"),
+        ("https://canary:x@url/", "zoe", "secret"),
+    ] {
+        let output = helper(&sandbox, "store", request(host, username, secret)).run();
+        output.succeeds_silently();
+        assert_eq!(get(&sandbox, host), pair(username, secret), "{host}");
+    }
+    let listed = sandbox.run(["--verbose", "list", "--long"]);
+    let listed = listed.out() + &format!("{:?}", list(&sandbox));
+    assert!(!listed.contains("canary"), "{listed}");
+    assert!(!Snapshot::of(&sandbox.store()).contains(b"canary"));
+    helper(&sandbox, "erase", "https://canary:x@url/")
+        .run()
+        .succeeds_silently();
+    assert_eq!(list(&sandbox).len(), 6);
 }

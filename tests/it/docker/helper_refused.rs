@@ -133,6 +133,35 @@ fn one_damaged_entry_does_not_hide_the_others() {
     drop(output.says(["docker/host", "damaged"]));
     refuses(&helper(&sandbox, "get", "host").run(), "damaged");
     assert_eq!(get(&sandbox, "other"), pair("zoe", "secret"));
+    for (name, content) in [
+        ("secretage", &b""[..]),
+        ("secretage", b"age-encryption.org/v1\n"),
+    ] {
+        store(&sandbox, "host", "zoe", "secret");
+        assert_eq!(list(&sandbox).len(), 2);
+        fs::write(metadata.with_file_name(name), content).unwrap();
+        let output = helper(&sandbox, "list", "").run().succeeds();
+        assert_eq!(output.out(), "{\"other\":\"zoe\"}\n");
+        drop(output.says(["docker/host"]));
+        refuses(&helper(&sandbox, "get", "host").run(), "docker/host");
+    }
+}
+
+#[test]
+fn a_key_that_asks_for_a_passphrase_is_not_asked_for_a_list() {
+    let sandbox = Sandbox::new();
+    let recipient = keys::recipient("age-locked.pub");
+    sandbox.run(["init", "--recipient", &recipient]).succeeds();
+    store(&sandbox, "host", "zoe", "secret");
+    let key = keys::locked(&sandbox, "age-locked");
+    let list = helper(&sandbox, "list", "").env("POSIXAGE_IDENTITY", &key);
+    let output = list.run().succeeds_silently();
+    assert_eq!(output.out(), "{\"host\":\"zoe\"}\n");
+    // Another key beside it that does not fit changes nothing.
+    let stranger = golden::key(&sandbox, "age-stranger.txt");
+    let both = format!("{}:{}", stranger.display(), key.display());
+    let list = helper(&sandbox, "list", "").env("POSIXAGE_IDENTITY", both);
+    assert_eq!(list.run().succeeds_silently().out(), output.out());
 }
 
 #[test]

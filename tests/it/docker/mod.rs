@@ -4,6 +4,7 @@ mod client;
 mod daemon;
 mod helper;
 mod helper_refused;
+mod planted_record;
 mod podman;
 mod setup;
 mod setup_client;

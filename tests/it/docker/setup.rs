@@ -246,21 +246,12 @@ fn what_a_helper_cannot_keep_stays_and_is_named() {
 fn the_urls_of_old_files_are_kept_under_what_docker_asks_for() {
     let auth = "{\"auth\":\"em9lOmNhbmFyeS0x\"}";
     let config = format!(
-        "{{\"auths\":{{\"https://old:5000/v1/\":{auth},\"http://both/v2/\":{auth},\"both\":{auth},\
-         \"https://twice/\":{auth},\"http://twice/\":{auth},\"host/path\":{auth},\"slash/\":{auth},\"v1/v1/\":{auth}}}}}"
+        "{{\"auths\":{{\"https://old:5000/v1/\":{auth},\"HTTP://upper/v2/\":{auth},\
+         \"https://zoe@user/\":{auth},\"oci://port:1\":{auth},\"host/path\":{auth},\"slash/\":{auth},\"v1/v1/\":{auth}}}}}"
     );
     let sandbox = with_config(&config);
     setup(&sandbox);
-    for url in [
-        "old:5000",
-        "both",
-        "http://both/v2/",
-        "twice",
-        "http://twice/",
-        "host",
-        "slash",
-        "v1",
-    ] {
+    for url in ["old:5000", "upper", "user", "port:1", "host", "slash", "v1"] {
         assert_eq!(get(&sandbox, url), pair("zoe", "canary-1"), "{url}");
     }
     undo(&sandbox);

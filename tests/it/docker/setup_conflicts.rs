@@ -218,3 +218,94 @@ fn an_empty_creds_store_is_none() {
     let out = undo(&sandbox).out();
     assert!(out.contains("credsStore  not set\n"), "{out}");
 }
+
+#[test]
+fn two_entries_for_one_registry_are_left_and_named() {
+    const AUTH: &str = r#"{"auth":"em9lOmNhbmFyeS0x"}"#;
+    // Docker would take one of them or the other.
+    let config = format!(
+        r#"{{"auths":{{"https://h/v1/":{AUTH},"http://h/v1/":{{"auth":"Ym9iOmNhbmFyeS0y"}},"g":{AUTH}}}}}"#
+    );
+    let sandbox = with_config(&config);
+    let before = Snapshot::of(&sandbox.home());
+    for args in [&["setup", "--dry-run"][..], &["setup"]] {
+        let refused = docker(&sandbox, args).run().fails(1);
+        drop(refused.says(["https://h/v1/", "http://h/v1/", "docker logout"]));
+    }
+    assert_eq!(Snapshot::of(&sandbox.home()), before);
+    // It goes by the name that it asks for, if there is one; the others are passed over.
+    let config = format!(
+        r#"{{"auths":{{"https://h/v1/":{{"auth":"Ym9iOmNhbmFyeS0y"}},"h/team":{AUTH},"h":{AUTH},"docker.io":{AUTH},"https://index.docker.io/v1/":{AUTH}}}}}"#
+    );
+    let sandbox = with_config(&config);
+    let out = setup(&sandbox).out();
+    for line in [
+        "moved       h (zoe)",
+        "moved       https://index.docker.io/v1/ (zoe)",
+        "stays       https://h/v1/: docker goes by the entry h",
+        "stays       h/team: docker goes by the entry h",
+        "stays       docker.io: docker goes by the entry https://index.docker.io/v1/",
+    ] {
+        assert!(out.contains(line), "{line}: {out}");
+    }
+    assert_eq!(get(&sandbox, "h"), pair("zoe", "canary-1"));
+    let ids = sandbox.run(["list", "docker/**"]).out();
+    assert_eq!(ids, "docker/h\ndocker/https:/_/index.docker.io/v1/_\n");
+    let text = sandbox.docker_config_text();
+    assert!(text.contains(r#""https://h/v1/":{"auth":"Ym9iOmNhbmFyeS0y"},"h/team":{"auth""#));
+    undo(&sandbox);
+    assert_eq!(sandbox.docker_config_text(), config);
+}
+
+#[test]
+fn of_an_auth_file_a_registry_with_parts_is_left_and_named() {
+    const AUTH: &str = r#"{"auth":"em9lOmNhbmFyeS0x"}"#;
+    let config = format!(
+        r#"{{"auths":{{"quay.io":{AUTH},"quay.io/spam":{AUTH},"quay.io/ham":{{}},"h":{AUTH},"https://twice":{AUTH},"twice":{AUTH},"docker.io":{AUTH}}}}}"#
+    );
+    let sandbox = Sandbox::new();
+    let file = sandbox.file("auth.json", &config);
+    let out = auth_file(&sandbox, &file, &[]).run().succeeds().out();
+    for line in [
+        "stays       quay.io: a helper would hide the entry of a part of it, quay.io/",
+        "stays       quay.io/spam: is for a part of a registry",
+        "stays       https://twice: is not the only entry for its registry; twice is another",
+        "stays       twice: is not the only entry for its registry; https://twice is another",
+        "moved       h (zoe)",
+        "moved       docker.io (zoe)",
+    ] {
+        assert!(out.contains(line), "{line}: {out}");
+    }
+    let text = fs::read_to_string(&file).unwrap();
+    for kept in ["quay.io", "quay.io/spam", "https://twice", "twice"] {
+        assert!(text.contains(&format!(r#""{kept}":{AUTH}"#)), "{text}");
+    }
+    let now: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let helpers = serde_json::json!({"h": "posixage", "docker.io": "posixage"});
+    assert_eq!(now["credHelpers"], helpers);
+    auth_file(&sandbox, &file, &["--undo"]).run().succeeds();
+    assert_eq!(fs::read_to_string(&file).unwrap(), config);
+    shape::assert_store(&sandbox.store(), []);
+}
+
+#[test]
+fn a_token_for_a_user_name_is_shown_nowhere() {
+    // canary-9:canary-9 at one, ghp_canary0123:x-oauth-basic at the other.
+    let config = r#"{"auths":{"h":{"auth":"Y2FuYXJ5LTk6Y2FuYXJ5LTk="},"https://ghp_canary0123@g/":{"auth":"Z2hwX2NhbmFyeTAxMjM6eC1vYXV0aC1iYXNpYw=="}}}"#;
+    let sandbox = with_config(config);
+    let status = docker(&sandbox, &["status"]).run();
+    let dry = docker(&sandbox, &["setup", "--dry-run"]).run();
+    let done = setup(&sandbox);
+    fs::write(sandbox.docker_config(), config.replace("LTk", "LTg")).unwrap();
+    let refused = docker(&sandbox, &["setup"]).run();
+    fs::write(sandbox.docker_config(), "{}").unwrap();
+    let listed = sandbox.run(["list", "--long"]);
+    for output in [status, dry, done, refused, listed] {
+        let said = output.out() + &output.err();
+        assert!(!said.contains("canary"), "{output:?}");
+    }
+    let home = Snapshot::of(&sandbox.home());
+    assert!(!home.contains(b"canary") && !home.contains(b"Y2FuYXJ5"));
+    assert_eq!(get(&sandbox, "h"), pair("canary-9", "canary-9"));
+    assert_eq!(get(&sandbox, "g"), pair("ghp_canary0123", "x-oauth-basic"));
+}

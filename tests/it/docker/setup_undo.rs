@@ -66,14 +66,117 @@ fn undo_leaves_later_changes_alone() {
 }
 
 #[test]
-fn undo_without_the_key_changes_nothing() {
+fn undo_without_the_key_takes_the_helper_away_and_a_later_one_ends_the_work() {
     let sandbox = with_config(CONFIG);
     setup(&sandbox);
-    let before = Snapshot::of(&sandbox.home());
+    let before = Snapshot::of(&sandbox.store());
+    let config = sandbox.docker_config_text();
     let stranger = golden::key(&sandbox, "age-stranger.txt");
-    let undo = docker(&sandbox, &["setup", "--undo"]).env("POSIXAGE_IDENTITY", stranger);
-    undo.run().fails(5);
-    assert_eq!(Snapshot::of(&sandbox.home()), before);
+    for key in [stranger.to_str().unwrap(), "/no/such/key"] {
+        fs::write(sandbox.docker_config(), &config).unwrap();
+        let args = ["setup", "--undo", "--dry-run"];
+        let dry = docker(&sandbox, &args).env("POSIXAGE_IDENTITY", key).run();
+        drop(dry.says(["cannot be read"]));
+        assert_eq!(sandbox.docker_config_text(), config);
+        let undo = docker(&sandbox, &["setup", "--undo"]).env("POSIXAGE_IDENTITY", key);
+        let output = undo.run();
+        assert!(!output.status.success(), "{output:?}");
+        assert!(output.out().contains("credsStore  not set"), "{output:?}");
+        drop(output.says(["cannot be read", key]));
+        assert!(!sandbox.docker_config_text().contains("credsStore"));
+        assert_eq!(Snapshot::of(&sandbox.store()), before);
+    }
+    undo(&sandbox);
+    let config: Value = serde_json::from_str(&sandbox.docker_config_text()).unwrap();
+    let expected: Value = serde_json::from_str(CONFIG).unwrap();
+    assert_eq!(config, expected);
+}
+
+#[test]
+fn undo_without_a_record_takes_the_helper_away_and_says_what_it_left() {
+    for named in [false, true] {
+        let sandbox = with_config(CONFIG);
+        setup(&sandbox);
+        let undo = docker(&sandbox, &["setup", "--undo"]);
+        let undo = if named {
+            undo.env("POSIXAGE_STORE", "/no/such/store")
+        } else {
+            sandbox.run(["rm", "--all"]).succeeds();
+            undo
+        };
+        let output = undo.clone().run();
+        assert_eq!(output.status.success(), !named, "{output:?}");
+        assert!(output.out().contains("credsStore  not set"), "{output:?}");
+        assert!(output.err().contains("stays"), "{output:?}");
+        let config: Value = serde_json::from_str(&sandbox.docker_config_text()).unwrap();
+        assert_eq!(config.get("credsStore"), None);
+        assert_eq!(config["credHelpers"]["gcr.example.com"], "gcloud");
+        // Once more: there is nothing to do.
+        let again = undo.run();
+        assert!(
+            !again.status.success() && again.stdout.is_empty(),
+            "{again:?}"
+        );
+    }
+}
+
+#[test]
+fn undo_of_an_auth_file_without_a_record_takes_the_helper_away() {
+    let sandbox = Sandbox::new();
+    let text = r#"{"auths":{"h":{"auth":"em9lOmNhbmFyeS0x"}},"credHelpers":{"g":"gcloud"}}"#;
+    let file = sandbox.file("auth.json", text);
+    let run = |args: &[&str]| {
+        let program = docker(&sandbox, &["setup", "--auth-file"]);
+        program.arg(&file).args(args).run()
+    };
+    run(&[]).succeeds();
+    sandbox.run(["rm", "--all"]).succeeds();
+    let out = run(&["--undo"]).succeeds().out();
+    assert!(out.contains("h: none"), "{out}");
+    let expected = r#"{"auths":{"h":{}},"credHelpers":{"g":"gcloud"}}"#;
+    assert_eq!(fs::read_to_string(&file).unwrap(), expected);
+}
+
+#[test]
+fn one_damaged_credential_does_not_keep_the_others_from_going_back() {
+    let sandbox = with_config(CONFIG);
+    setup(&sandbox);
+    let id: posixage::Id = "docker/127.0.0.1:5000".parse().unwrap();
+    let file = sandbox.store().join(id.directory_name()).join("secretage");
+    fs::write(&file, "damaged").unwrap();
+    let output = docker(&sandbox, &["setup", "--undo"]).run().complains(7);
+    assert!(
+        output.out().contains("restored    ecr.example.com"),
+        "{output:?}"
+    );
+    let config: Value = serde_json::from_str(&sandbox.docker_config_text()).unwrap();
+    assert_eq!(config["auths"]["ecr.example.com"]["password"], "canary-3");
+    assert_eq!(fs::read(&file).unwrap(), b"damaged");
+}
+
+#[test]
+fn a_damaged_record_of_another_file_hides_no_other() {
+    let sandbox = with_config(CONFIG);
+    let other = sandbox.file("auth.json", CONFIG);
+    setup(&sandbox);
+    let setup_other = docker(&sandbox, &["setup", "--auth-file"]).arg(other);
+    setup_other.run().succeeds();
+    let ids = sandbox.run(["list", "docker-setup/**"]).out();
+    let damaged = ids.lines().find(|id| id.ends_with("auth.json")).unwrap();
+    sandbox.set(damaged, "canary");
+    let output = docker(&sandbox, &["setup", "--undo"]).run().succeeds();
+    let output = output.says([damaged, "no record of a setup"]);
+    assert!(!output.err().contains("canary"), "{output:?}");
+    assert_eq!(sandbox.docker_config_text(), CONFIG);
+    // The other file may need it.
+    assert!(
+        output.out().contains("kept        ecr.example.com"),
+        "{output:?}"
+    );
+    assert_eq!(get(&sandbox, "ecr.example.com"), pair("AWS", "canary-3"));
+    // A setup is not kept from its work either.
+    setup(&sandbox);
+    assert_encrypted(&sandbox);
 }
 
 #[test]

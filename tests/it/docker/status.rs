@@ -1,9 +1,11 @@
 //! `posixage docker status`
 
+use std::fs;
+
 use posixage_tests::{
-    Program, binary,
+    Program, Sandbox, binary,
     docker::{CONFIG, docker, setup, with_config},
-    docker_helper::HELPER,
+    docker_helper::{HELPER, get, pair, store},
     golden,
     tree::Snapshot,
 };
@@ -50,7 +52,8 @@ fn status_tells_what_is_configured_and_whether_it_works() {
     );
     let stranger = golden::key(&sandbox, "age-stranger.txt");
     let wrong = docker(&sandbox, &["status", "--json"]).env("POSIXAGE_IDENTITY", stranger);
-    let status = json(wrong.env("DOCKER_AUTH_CONFIG", "{}"));
+    let wrong = wrong.env("DOCKER_AUTH_CONFIG", "{}").run().complains(1);
+    let status: Value = serde_json::from_slice(&wrong.stdout).unwrap();
     assert_eq!(
         (&status["decrypts"], &status["overridden"]),
         (&json!(false), &json!(true))
@@ -63,9 +66,51 @@ fn status_tells_what_is_configured_and_whether_it_works() {
         .posixage(["docker", "status"])
         .env("PATH", "/usr/bin:/bin")
         .run();
-    let status = status.succeeds().says(["not in PATH"]);
+    let status = status.complains(1).says(["not in PATH"]);
     assert!(
         status.out().contains("helper      not in PATH"),
         "{status:?}"
     );
+}
+
+#[test]
+fn status_fails_where_a_pull_would_and_nowhere_else() {
+    let status = |sandbox: &Sandbox| docker(sandbox, &["status"]).run();
+    // What docker keeps in plaintext it finds; a helper of one registry is named.
+    let plain = with_config(r#"{"auths":{},"credHelpers":{"h":"no-such-helper"}}"#);
+    let out = status(&plain).succeeds().out();
+    let missing = "missing     docker-credential-no-such-helper is not in PATH";
+    assert!(out.contains(missing), "{out}");
+    let pass = with_config(r#"{"credsStore":"no-such-helper"}"#);
+    drop(
+        status(&pass)
+            .complains(1)
+            .says(["docker-credential-no-such-helper"]),
+    );
+
+    let sandbox = with_config(r#"{"auths":{"h":{"auth":"em9lOmNhbmFyeS0x"}}}"#);
+    setup(&sandbox);
+    store(&sandbox, "other", "zoe", "secret");
+    status(&sandbox).succeeds_silently();
+    // `posixage set --force --metadata x=y` over a login: no credential any more.
+    let id: posixage::Id = "docker/other".parse().unwrap();
+    let directory = sandbox.store().join(id.directory_name());
+    fs::write(directory.join("metadata.json"), "null").unwrap();
+    let none = status(&sandbox).complains(7);
+    assert!(none.out().contains("unusable    docker/other"), "{none:?}");
+    assert!(none.hint().contains("posixage rm docker/other"), "{none:?}");
+    // One that is damaged.
+    store(&sandbox, "other", "zoe", "secret");
+    status(&sandbox).succeeds_silently();
+    fs::write(directory.join("secretage"), "").unwrap();
+    let damaged = status(&sandbox).complains(7);
+    assert!(
+        damaged.out().contains("unusable    docker/other"),
+        "{damaged:?}"
+    );
+    assert_eq!(get(&sandbox, "h"), pair("zoe", "canary-1"));
+    let args = ["status", "--json"];
+    let json = docker(&sandbox, &args).run().complains(7);
+    let json: Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(json["unusable"], json!(["docker/other"]));
 }

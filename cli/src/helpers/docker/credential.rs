@@ -1,9 +1,8 @@
 //! A registry's credential, and the secret that it is kept as.
 //!
 //! The id comes from the server's URL; URL and user name stand in the metadata, the value is the
-//! password or token, byte for byte. Docker Desktop has put tokens into the user names of the Hub's
-//! token entries: there the value is a JSON object with the user name in it, and the metadata says
-//! so.
+//! password or token, byte for byte. Where the user name may be a token, as Docker Desktop has it in the
+//! Hub's token entries, the value is a JSON object with the user name in it, and the metadata says so.
 
 use posixage::{Id, Metadata, Pattern, Secret};
 use serde::{Deserialize, Serialize};
@@ -11,7 +10,10 @@ use zeroize::Zeroizing;
 
 use crate::{
     failure::{Code, Failure},
-    helpers::entry_id::{entry_id, entry_text},
+    helpers::{
+        entry_id::{entry_id, entry_text},
+        username::is_public,
+    },
     io::output::to_json,
 };
 
@@ -49,9 +51,53 @@ pub(crate) fn credentials() -> Pattern {
         .expect("a namespace is a component of an id")
 }
 
-/// The id of the entry for a server.
+/// The Hub, as docker asks for it.
+pub(crate) const HUB: &str = "https://index.docker.io/v1/";
+
+/// The Hub's hosts: docker asks for [`HUB`], Podman and its kin for the first of these.
+const HUB_HOSTS: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
+
+pub(crate) fn is_hub(host: &str) -> bool {
+    HUB_HOSTS.contains(&host)
+}
+
+/// The id of the entry for a server. All names of the Hub have one.
 pub(crate) fn id_of(server_url: &str) -> Id {
-    entry_id(NAMESPACE, server_url)
+    entry_id(NAMESPACE, &canonical(server_url))
+}
+
+/// Where earlier versions kept the entry for a server: the Hub had one for each of its names.
+pub(crate) fn earlier_ids(server_url: &str) -> Vec<Id> {
+    match canonical(server_url) == HUB {
+        true => HUB_HOSTS.map(|host| entry_id(NAMESPACE, host)).into(),
+        false => Vec::new(),
+    }
+}
+
+/// A server's URL without what a user is called there, which may be a token; the Hub under one name.
+fn canonical(server_url: &str) -> String {
+    let url = without_user(server_url);
+    let schemes = ["https://", "http://"];
+    let scheme = schemes.iter().find_map(|scheme| url.strip_prefix(scheme));
+    let (host, path) = match scheme.unwrap_or(&url).split_once('/') {
+        Some((host, path)) => (host, path.trim_end_matches('/')),
+        None => (scheme.unwrap_or(&url), ""),
+    };
+    match is_hub(host) && matches!(path, "" | "v1" | "v2") {
+        true => HUB.into(),
+        false => url,
+    }
+}
+
+/// A URL without the user name and password in it.
+pub(crate) fn without_user(url: &str) -> String {
+    let start = url.find("://").map_or(0, |at| at + "://".len());
+    let rest = &url[start..];
+    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    match authority.rfind('@') {
+        Some(at) => [&url[..start], &rest[at + 1..]].concat(),
+        None => url.into(),
+    }
 }
 
 /// Which server an entry is for: what the metadata says if the id is that URL's, else what the id
@@ -78,10 +124,16 @@ impl Credential {
         id_of(&self.server_url)
     }
 
+    /// The user name, if it cannot be a token.
+    pub(crate) fn public_username(&self) -> Option<&str> {
+        is_public(&self.username, &self.secret).then_some(&self.username)
+    }
+
     /// The secret that [`open`](Self::open) opens.
     pub(crate) fn seal(self) -> Secret {
         let mut metadata = Metadata::new();
-        let value = if is_token_entry(&self.server_url) {
+        let is_public = self.public_username().is_some();
+        let value = if !is_public || is_token_entry(&self.server_url) {
             metadata.insert(ENCODING, JSON);
             let Self {
                 username, secret, ..
@@ -91,8 +143,15 @@ impl Credential {
             metadata.insert(USERNAME, self.username.as_str());
             into_bytes(self.secret)
         };
-        metadata.insert(SERVER_URL, self.server_url);
+        metadata.insert(SERVER_URL, canonical(&self.server_url));
         Secret::from(value).with_metadata(metadata)
+    }
+
+    /// Why a secret below the namespace is no credential.
+    pub(crate) fn lacks_username(id: &Id) -> Failure {
+        Failure::new(format_args!("{id} has no Username in its metadata"))
+            .code(Code::Damaged)
+            .hint("docker login writes it, or posixage set --metadata Username=NAME")
     }
 
     /// The credential for `server_url` in the secret of its id.
@@ -114,8 +173,7 @@ impl Credential {
             Some(_) => return Err(fails("has an Encoding that this version does not know")),
         }
         let Some(username) = metadata.get(USERNAME) else {
-            return Err(fails("has no Username in its metadata")
-                .hint("docker login writes it, or posixage set --metadata Username=NAME"));
+            return Err(Self::lacks_username(&id));
         };
         let secret = into_string(secret.into_value())
             .ok_or_else(|| fails("has a value that is not UTF-8, which no client can use"))?;
@@ -183,6 +241,45 @@ mod tests {
         let sealed = credential("host").seal();
         assert_eq!(username_of(sealed.metadata()), Some("zoe"));
         assert_eq!(sealed.expose(), b"canary");
+    }
+
+    #[test]
+    fn a_user_name_that_may_be_a_token_is_encrypted() {
+        for (username, secret) in [("ghp_canary", "hunter2!"), ("canary", "canary")] {
+            let credential = Credential {
+                username: Zeroizing::new(username.into()),
+                secret: Zeroizing::new(secret.into()),
+                ..credential("https://canary:canary@host/v1/")
+            };
+            let sealed = credential.clone().seal();
+            let clear = format!("{} {:?}", credential.id(), sealed.metadata());
+            assert!(!clear.contains("canary"), "{clear}");
+            let opened = Credential::open(credential.server_url.clone(), sealed).unwrap();
+            assert!(opened == credential);
+        }
+    }
+
+    #[test]
+    fn the_hub_has_one_entry_whatever_a_client_calls_it() {
+        for name in [
+            "docker.io",
+            "index.docker.io",
+            "registry-1.docker.io",
+            "https://docker.io",
+            "http://index.docker.io/v1",
+            "https://index.docker.io/v2/",
+        ] {
+            assert_eq!(id_of(name), id_of(HUB), "{name}");
+        }
+        for other in [
+            "https://index.docker.io/v1/access-token",
+            "docker.io.example.com",
+            "docker.io:5000",
+            "docker.io/team",
+            "hub.docker.com",
+        ] {
+            assert_ne!(id_of(other), id_of(HUB), "{other}");
+        }
     }
 
     #[test]

@@ -4,9 +4,9 @@
 //! output, the text of an error too: clients compare three of them, and show any other to the person, or
 //! pass over it. So it goes to standard error as well, which is the person's terminal.
 
-use std::{collections::BTreeMap, ffi::OsString, process::ExitCode};
+use std::{collections::BTreeMap, ffi::OsString, iter, process::ExitCode};
 
-use posixage::Error;
+use posixage::{Entry, Error, Id, Store};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -114,12 +114,24 @@ fn store() -> Result<(), Refusal> {
     }
     let settings = Settings::from_environment()?;
     let store = Session::open_or_make(&settings)?.writer()?;
-    Ok(store.set(&credential.id(), &credential.seal())?)
+    let earlier = credential::earlier_ids(&credential.server_url);
+    store.set(&credential.id(), &credential.seal())?;
+    remove(&store, earlier)
+}
+
+fn remove(store: &Store, ids: Vec<Id>) -> Result<(), Refusal> {
+    for id in ids {
+        match store.remove(&id) {
+            Ok(()) | Err(Error::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 fn get() -> Result<(), Refusal> {
     let server_url = server_url()?;
-    let id = id_of(&server_url);
+    let ids = ids_of(&server_url);
     let settings = Settings::from_environment()?;
     let Some(session) = Session::find(&settings)? else {
         return Err(NOT_FOUND.into());
@@ -127,51 +139,82 @@ fn get() -> Result<(), Refusal> {
     let store = match session.reader() {
         Ok(store) => store,
         // A key that cannot be used is no reason to keep a client from what needs no credential.
-        Err(failure) => match session.keyless().metadata(&id) {
-            Err(Error::NotFound { .. }) => return Err(NOT_FOUND.into()),
-            _ => return Err(failure.into()),
-        },
+        Err(failure) => {
+            let store = session.keyless();
+            let is_missing = |id| matches!(store.metadata(id), Err(Error::NotFound { .. }));
+            return Err(match ids.iter().all(is_missing) {
+                true => NOT_FOUND.into(),
+                false => failure.into(),
+            });
+        }
     };
-    let secret = match store.get(&id) {
-        Ok(secret) => secret,
-        Err(Error::NotFound { .. }) => return Err(NOT_FOUND.into()),
-        Err(error) => return Err(error.into()),
-    };
-    print_line(&Credential::open(server_url, secret)?)
+    for id in ids {
+        match store.get(&id) {
+            Ok(secret) => return print_line(&Credential::open(server_url, secret)?),
+            Err(Error::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(NOT_FOUND.into())
 }
 
 fn erase() -> Result<(), Refusal> {
     let server_url = server_url()?;
     let settings = Settings::from_environment()?;
-    let Some(session) = Session::find(&settings)? else {
-        return Ok(());
-    };
-    match session.keyless().remove(&id_of(&server_url)) {
-        Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
-        Err(error) => Err(error.into()),
+    match Session::find(&settings)? {
+        Some(session) => remove(session.keyless(), ids_of(&server_url)),
+        None => Ok(()),
     }
 }
 
+/// Where the entry for a server may be, the first one first.
+fn ids_of(server_url: &str) -> Vec<Id> {
+    let earlier = credential::earlier_ids(server_url);
+    iter::once(id_of(server_url)).chain(earlier).collect()
+}
+
+/// Only what `get` gives: of all credentials that it is told of, docker drops each if one of them
+/// cannot be had.
 fn list() -> Result<(), Refusal> {
     let settings = Settings::from_environment()?;
     let mut usernames = BTreeMap::new();
     if let Some(session) = Session::find(&settings)? {
+        let reader = session.prober();
         for entry in session.keyless().list(&credential::credentials())? {
-            match entry.metadata {
-                Ok(metadata) => {
-                    // Only what `get` finds: a client gives them all up if one cannot be had.
-                    let url = server_url_of(&entry.id, metadata.as_ref());
-                    let username = username_of(metadata.as_ref());
-                    if let (Some(url), Some(username)) = (url, username) {
-                        usernames.insert(url, username.to_owned());
-                    }
-                }
-                // One that is damaged does not hide the others.
-                Err(error) => Failure::from(error).print(),
+            match listed(entry, reader.as_ref()) {
+                Ok(Some((url, username))) => drop(usernames.insert(url, username)),
+                Ok(None) => {}
+                Err(failure) if failure.exit_code() == Code::Locked => return Err(failure.into()),
+                Err(failure) => failure.print(),
             }
         }
     }
     print_line(&usernames)
+}
+
+/// The URL and the user name of an entry; `None` for a secret that no URL leads to, or that is gone.
+fn listed(
+    entry: Entry,
+    reader: Option<&(Store, bool)>,
+) -> Result<Option<(String, String)>, Failure> {
+    let metadata = entry.metadata?;
+    let metadata = metadata.as_ref();
+    let Some(url) = server_url_of(&entry.id, metadata) else {
+        return Ok(None);
+    };
+    let Some(username) = username_of(metadata) else {
+        return Err(Credential::lacks_username(&entry.id));
+    };
+    if let Some((reader, has_all_keys)) = reader {
+        match reader.get(&entry.id) {
+            Ok(secret) => drop(Credential::open(url.clone(), secret)?),
+            Err(Error::NotFound { .. }) => return Ok(None),
+            // One that asks for a passphrase may fit.
+            Err(Error::NoKeyFits { .. } | Error::Key(_)) if !has_all_keys => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Some((url, username.to_owned())))
 }
 
 /// The URL on standard input.
