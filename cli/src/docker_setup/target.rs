@@ -51,7 +51,7 @@ fn of_containers(name: &str) -> Option<Target> {
         registry
     };
     let target = whole(if is_part { name } else { registry }, helper_of);
-    let is_registry = !registry.is_empty() && !(is_part && rest.is_empty());
+    let is_registry = !(registry.is_empty() || is_part && rest.is_empty());
     is_registry.then_some(Target { is_part, ..target })
 }
 

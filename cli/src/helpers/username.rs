@@ -93,7 +93,7 @@ pub(crate) fn is_public(username: &str, password: &str) -> bool {
     let (username, password) = (username.trim(), password.trim());
     let is_placeholder = password.is_empty() || is_one_of(&PLACEHOLDERS, password);
     let is_name = is_one_of(&PLACEHOLDERS, username)
-        || !is_token(username) && !(is_placeholder && username.len() > SHORT);
+        || !(is_token(username) || is_placeholder && username.len() > SHORT);
     is_name && !username.eq_ignore_ascii_case(password)
 }
 

@@ -28,7 +28,7 @@ const EVIL: [&str; 8] = [
 fn record(sandbox: &Sandbox) -> (String, Value) {
     let id = sandbox.run(["list", "docker-setup/**"]).out();
     let id = id.trim().to_owned();
-    let record = serde_json::from_slice(&sandbox.get(&id)).unwrap();
+    let record = serde_json::from_slice(&sandbox.get(&id)).expect("JSON");
     (id, record)
 }
 
@@ -40,7 +40,7 @@ fn undo_of(change: impl Fn(&mut Value) -> Option<String>) {
     let (id, mut planted) = record(&sandbox);
     let text = change(&mut planted).unwrap_or_else(|| planted.to_string());
     sandbox.set(&id, text.as_str());
-    let before: Value = serde_json::from_str(&sandbox.docker_config_text()).unwrap();
+    let before: Value = serde_json::from_str(&sandbox.docker_config_text()).expect("JSON");
     for args in [&["setup", "--undo", "--dry-run"][..], &["setup", "--undo"]] {
         let output = docker(&sandbox, args).run();
         assert!(
@@ -53,12 +53,16 @@ fn undo_of(change: impl Fn(&mut Value) -> Option<String>) {
         assert!(!after.contains(evil), "{text}: {after}");
     }
     // What is there is what was there, less the helper; the login is in the file or in the store.
-    let after: Value = serde_json::from_str(&after).unwrap();
-    let names: Vec<_> = after.as_object().unwrap().keys().collect();
+    let after: Value = serde_json::from_str(&after).expect("JSON");
+    let names: Vec<_> = after.as_object().expect("an object").keys().collect();
     assert_eq!(names, ["auths", "psFormat"], "{text}");
     assert_eq!(after["psFormat"], before["psFormat"]);
     let is_in_the_file = after["auths"]["h"] == json!({"auth": "em9lOmNhbmFyeS0x"});
-    let hosts: Vec<_> = after["auths"].as_object().unwrap().keys().collect();
+    let hosts: Vec<_> = after["auths"]
+        .as_object()
+        .expect("an object")
+        .keys()
+        .collect();
     assert_eq!(hosts, ["h"], "{text}");
     assert!(
         is_in_the_file || get(&sandbox, "h") == pair("zoe", "canary-1"),

@@ -92,6 +92,14 @@ fn undo_without_the_key_takes_the_helper_away_and_a_later_one_ends_the_work() {
     assert_eq!(config, expected);
 }
 
+#[track_caller]
+fn remove_all(sandbox: &Sandbox) {
+    let ids = sandbox.run(["list"]).out();
+    sandbox
+        .run(["rm"].into_iter().chain(ids.lines()))
+        .succeeds();
+}
+
 #[test]
 fn undo_without_a_record_takes_the_helper_away_and_says_what_it_left() {
     for named in [false, true] {
@@ -101,7 +109,7 @@ fn undo_without_a_record_takes_the_helper_away_and_says_what_it_left() {
         let undo = if named {
             undo.env("POSIXAGE_STORE", "/no/such/store")
         } else {
-            sandbox.run(["rm", "--all"]).succeeds();
+            remove_all(&sandbox);
             undo
         };
         let output = undo.clone().run();
@@ -130,7 +138,7 @@ fn undo_of_an_auth_file_without_a_record_takes_the_helper_away() {
         program.arg(&file).args(args).run()
     };
     run(&[]).succeeds();
-    sandbox.run(["rm", "--all"]).succeeds();
+    remove_all(&sandbox);
     let out = run(&["--undo"]).succeeds().out();
     assert!(out.contains("h: none"), "{out}");
     let expected = r#"{"auths":{"h":{}},"credHelpers":{"g":"gcloud"}}"#;
