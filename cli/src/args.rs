@@ -63,9 +63,9 @@ pub(crate) enum Command {
     List(List),
     /// Remove secrets
     Rm(Rm),
-    /// Run a command with secrets in its environment, in the place of se://ID
+    /// Run a command with secrets in its environment, instead of se://ID
     Run(Run),
-    /// Tell where the store is, which keys fit and who holds its lock
+    /// Tell where the store is, which keys fit and which process holds the lock
     Status(Status),
     /// Check the store, a line for each finding; exits with 7 if something is wrong
     Verify(Verify),
@@ -230,7 +230,7 @@ pub(crate) struct DockerSetup {
     /// Put everything back as it was, passwords in plaintext included
     #[arg(long)]
     pub(crate) undo: bool,
-    /// An auth.json of Podman, Skopeo or Buildah in the place of docker's config.json: each registry
+    /// An auth.json of Podman, Skopeo or Buildah instead of docker's config.json: each registry
     /// that moves gets the helper in credHelpers
     #[arg(long, value_name = "FILE")]
     pub(crate) auth_file: Option<PathBuf>,

@@ -11,7 +11,7 @@ use crate::{Holder, Kind, Mode, Status, wait::Thresholds};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Somebody else held the lock for as long as the caller would wait.
+    /// Another process held the lock for as long as the caller would wait.
     #[error("no {mode} lock on {} {}: {status}", path.display(), Waited(*waited))]
     Timeout {
         /// The lock file.
@@ -20,7 +20,7 @@ pub enum Error {
         mode: Mode,
         /// How long the caller waited.
         waited: Duration,
-        /// Who holds the lock, how old the heartbeat is, who else waits.
+        /// The holders, the age of the heartbeat, and other waiters.
         status: Box<Status>,
     },
     /// The lock was held and is not any more. Nothing may be committed on it.
@@ -65,7 +65,7 @@ pub enum Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Loss {
-    /// The lock file was removed, or another was put in its place: somebody took this process for
+    /// The lock file was removed, or replaced by another: a process took this one for
     /// dead.
     #[error("the lock file was replaced while it was held")]
     Replaced,
@@ -116,7 +116,7 @@ impl Error {
         }
     }
 
-    /// Whether somebody else held the lock for as long as the caller would wait.
+    /// Whether another process held the lock for as long as the caller would wait.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         matches!(self, Self::Timeout { .. })

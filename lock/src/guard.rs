@@ -17,7 +17,7 @@ use crate::{
 /// ends.
 ///
 /// A shared guard on a store that cannot be written and has no lock file stands for no lock at all:
-/// whoever cannot write there needs none.
+/// a process that cannot write there needs none.
 #[must_use = "the lock is released as soon as its guard is dropped"]
 pub struct Guard {
     hold: Arc<Hold<Kernel>>,
@@ -41,7 +41,7 @@ impl Guard {
     }
 
     /// The fence: whether the lock is held still. To be asked immediately before whatever must not
-    /// happen without it, and once more after it if somebody is to learn that it came too late.
+    /// happen without it, and once more after it, to learn whether it came too late.
     ///
     /// # Errors
     ///

@@ -74,7 +74,7 @@ struct State {
     served: Vec<(u64, Result<OwnedFd>)>,
     /// How many have come.
     count: u64,
-    /// The thread has ended, or is about to: nobody may join.
+    /// The thread has ended, or is about to: no caller may join.
     over: bool,
 }
 
@@ -133,7 +133,7 @@ impl Drop for Place {
             .iter()
             .position(|ticket| ticket.number == *number);
         let ticket = waiting.and_then(|index| state.tickets.remove(index));
-        // A file system that does not answer may keep whoever closes a file: not under the mutex.
+        // A file system that does not answer may block a close: not under the mutex.
         drop(state);
         drop(ticket);
         if let Some(Ok(file)) = served {
@@ -215,7 +215,7 @@ impl Line {
             let answer = kernel::blocking_flock(&asked, self.key.mode);
             let mut state = self.lock();
             let Some(first) = state.tickets.pop_front() else {
-                // Over before it is released, so that nobody joins who would wait for nothing.
+                // Over before it is released, so that no caller joins in vain.
                 state.over = true;
                 drop(state);
                 // Explicit: a forked child may share the description, and closing would not do.
