@@ -49,6 +49,7 @@ pub mod subject;
 pub mod survey;
 pub mod terminal;
 pub mod tools;
+pub mod transcript;
 pub mod tree;
 pub mod vector;
 
@@ -57,6 +58,7 @@ pub use place::Place;
 pub use process::{LIMIT, Program, Running};
 pub use sandbox::Sandbox;
 pub use terminal::Terminal;
+pub use transcript::Transcript;
 
 /// Whether the long forms of tests are asked for, by `POSIXAGE_LONG=1`.
 #[must_use]

@@ -16,6 +16,7 @@ mod read_only;
 mod rm;
 mod run;
 mod set;
+mod shown;
 mod status;
 mod stray_binary;
 mod streams;

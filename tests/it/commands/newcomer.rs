@@ -267,31 +267,11 @@ fn an_id_that_is_none() {
 }
 
 #[test]
-fn help_is_help() {
+fn help_and_version_make_nothing() {
     let sandbox = Sandbox::new();
-    let help = sandbox.run(["--help"]).succeeds_silently().out();
-    for command in [
-        "init",
-        "set",
-        "get",
-        "list",
-        "rm",
-        "status",
-        "lock",
-        "completions",
-    ] {
-        assert!(help.contains(&format!("\n  {command}")), "{command}");
-        let own = sandbox.run([command, "--help"]).succeeds_silently().out();
-        assert!(own.contains("Usage: posixage"), "{own}");
-    }
     let version = sandbox.run(["--version"]).succeeds_silently().out();
     assert!(version.starts_with("posixage "), "{version}");
-    // No command at all is a question, too.
-    let nothing = sandbox.run([""; 0]);
-    assert!(
-        nothing.out().contains("Usage: ") || nothing.err().contains("Usage: "),
-        "{nothing:?}"
-    );
+    sandbox.run(["--help"]).succeeds_silently();
     assert!(!sandbox.home().join(".config").exists());
 }
 

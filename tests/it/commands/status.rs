@@ -1,4 +1,4 @@
-//! `posixage status`
+//! `posixage status`. What a person reads is in `shown/state.txt`.
 
 use posixage_tests::{Sandbox, golden, keys};
 use serde_json::{Value, json};
@@ -12,17 +12,6 @@ fn status(sandbox: &Sandbox, args: &[&str]) -> Value {
 fn says_where_how_many_and_which_key_fits() {
     let sandbox = Sandbox::new().initialised();
     sandbox.set("x", "value");
-    let text = sandbox.run(["status"]).succeeds_silently().out();
-    let identity = sandbox.identity().display().to_string();
-    for part in [
-        sandbox.store().to_str().unwrap(),
-        "age1",
-        &identity,
-        ": fits\n",
-        "free",
-    ] {
-        assert!(text.contains(part), "no {part:?} in {text}");
-    }
     let status = status(&sandbox, &[]);
     assert_eq!(status["store"], sandbox.store().to_str().unwrap());
     assert_eq!(status["secrets"], 1);
