@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::system::System;
 
-/// How long to wait for a lock that somebody else holds.
+/// How long to wait for a lock that another process holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
     /// Not at all.

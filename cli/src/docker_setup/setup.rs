@@ -192,8 +192,8 @@ fn compare(store: &Store, file: &ConfigFile, plan: &mut Plan) -> Result<BTreeSet
     Ok(same)
 }
 
-/// Forgets what an earlier run, one that was killed, has put into the store and somebody has since
-/// logged out of, in the file. What the store has there may be a later login; so it is only named.
+/// Forgets what an earlier, killed run has put into the store and what was logged out of since, in the
+/// file. What the store has there may be a later login; so it is only named.
 fn forget_ended(
     before: &mut Record,
     store: &Store,
@@ -227,7 +227,7 @@ fn next_record(before: Option<&Record>, config: &Content, plan: &Plan) -> Record
     };
     record.moved = before.moved.clone();
     record.cred_helpers = before.cred_helpers.clone();
-    // Else somebody has set something else since; that is what to go back to.
+    // Else it was set to something else since; that is what to go back to.
     if plan.store_name == HELPER {
         record.origin = before.origin;
         record.creds_store = before.creds_store.clone();

@@ -15,7 +15,7 @@
 //! with regard to all other processes.
 //!
 //! No process can be stuck for ever, since no call waits without an end that the clock brings. What
-//! is to be shown beyond that, and is, is that nobody waits in vain.
+//! remains to be shown, and is, is that no actor waits in vain.
 //!
 //! A commit follows its fence at once. What can happen between the two is the residual that the
 //! README tells of.

@@ -4,7 +4,7 @@
 //! move: stopped, frozen, or on another machine. It is never done unasked.
 //!
 //! The lock file is not removed but exchanged for a new one that is locked already, so that at every
-//! moment there is one at the path, and nobody can lock it in between. The old holder keeps a lock
+//! moment there is one at the path, and no process can lock it in between. The old holder keeps a lock
 //! on an inode that is at the path no longer, and fails its fence when it goes on.
 
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The new lock file before the exchange, and the old one after it. Always the same name: it is
-/// used only under the recovery mutex, so that what is found there was left by somebody who was
+/// used only under the recovery mutex, so that what is found there was left by a process that was
 /// killed.
 pub(crate) const SPARE_NAME: &Name = c".posixage.lock.takeover";
 
@@ -45,8 +45,8 @@ struct Look {
 impl Watch {
     /// Looks once more. True when the holder has not moved for as long as it takes.
     ///
-    /// Time that nobody watched counts little: after a suspend, or a stop of our own, the holder
-    /// gets the chance to beat again. And who comes to wait touches the file, too; that is no sign
+    /// Unwatched time hardly counts: after a suspend, or a stop of our own, the holder
+    /// gets the chance to beat again. And a new waiter touches the file, too; that is no sign
     /// of life from holders of which all are `stopped`.
     pub(crate) fn look(
         &mut self,
@@ -67,11 +67,11 @@ impl Watch {
 }
 
 impl<S: System> Contender<'_, S> {
-    /// Puts a new lock file, locked, in the place of a stale one. None when somebody else is at it,
+    /// Replaces a stale lock file by a new, locked one. None when another process is at it,
     /// or when the old one turns out not to be stale.
     pub(crate) fn take_over(&self, stale: &Stat) -> Result<Option<Locked<S::File>>, Error> {
         let system = &**self.system;
-        // The recovery mutex: of several who find the holder stale one replaces the file, and the
+        // The recovery mutex: of several that find the holder stale one replaces the file, and the
         // others find it replaced. Otherwise the second would replace the first's new file.
         let recovery = system
             .lock_directory()
@@ -143,11 +143,11 @@ impl<S: System> Contender<'_, S> {
 
         // The holder may have come back to life, or the file may have been replaced, since it was
         // last looked at. Then it goes back to where it was; otherwise we would have taken the lock
-        // from somebody who uses it.
+        // from a holder that uses it.
         match system.stat_at(SPARE_NAME) {
             Ok(displaced) if displaced == *stale => return Ok(Some(locked)),
             Ok(_) => {}
-            // Somebody swept it away. The file at the path is ours, but with what right?
+            // It was swept away. The file at the path is ours, but with what right?
             Err(Errno::NOENT) => return Ok(None),
             Err(errno) => return Err(self.failed("stat", errno)),
         }

@@ -76,7 +76,7 @@ pub(crate) trait System: fmt::Debug + Sized {
     /// Whether a file is on a file system of this machine, so that one that stands still does so for
     /// every process that can take the lock.
     fn is_local(&self, file: &Self::File) -> bool;
-    /// Who holds the lock file and who waits for it, as far as can be seen from here.
+    /// The holders of the lock file and its waiters, as far as can be seen from here.
     fn status(&self) -> Result<Status>;
     /// The locks that this process holds.
     fn heart(&self) -> &Heart<Self>;

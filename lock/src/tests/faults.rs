@@ -292,7 +292,7 @@ fn any_call_that_fails_once_it_waits_leaves_no_lock() {
     }
 }
 
-/// The error of a call is not the end of a lock that somebody else holds.
+/// The error of a call is not the end of a lock that another process holds.
 #[test]
 fn any_call_of_a_takeover_that_fails_leaves_one_lock_file() {
     for call in 0..9 {

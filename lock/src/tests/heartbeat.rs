@@ -180,7 +180,7 @@ fn an_idle_file_is_fresh_before_it_is_locked() {
     assert!(age(root.path()).elapsed().unwrap_or_default() < Duration::from_secs(25));
 }
 
-/// As if nobody had touched the lock file since 2020.
+/// As if the lock file was last touched in 2020.
 pub(super) fn make_stale(root: &Path) {
     let file = fs::File::options()
         .write(true)
@@ -227,7 +227,7 @@ fn a_waiter_moves_over_when_the_file_is_replaced() {
     });
 }
 
-/// Puts something else in the lock file's place, at once, so that nobody finds nothing there.
+/// Replaces the lock file by something else, at once, so that the name is never free.
 fn replace_lock_file(root: &Path, kind: Kind) {
     let other = root.join("other");
     match kind {

@@ -143,7 +143,7 @@ fn the_move_to_another_machine_works_word_for_word() {
 
 #[test]
 fn a_change_of_the_key_works_word_for_word() {
-    let _ = tools::need("age-keygen", "age");
+    let _ = tools::need("age", "age");
     let (sandbox, shell) = two_secrets();
     let before = fs::read(sandbox.identity()).unwrap();
     shell(&sandbox, &block("age-keygen")).run().succeeds();

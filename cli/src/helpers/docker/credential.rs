@@ -25,7 +25,7 @@ const USERNAME: &str = "Username";
 const ENCODING: &str = "Encoding";
 const JSON: &str = "json";
 
-/// Who logs in where, with what: as helpers and their clients send it to each other.
+/// A server, a user name and a password, as helpers and their clients send them to each other.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct Credential {
@@ -35,7 +35,7 @@ pub(crate) struct Credential {
     pub(crate) secret: Zeroizing<String>,
 }
 
-/// The value of an entry whose user name is not for the metadata.
+/// The value of an entry whose user name must not be in the metadata.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Pair {
