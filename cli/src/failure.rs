@@ -3,9 +3,12 @@
 use std::{fmt, process::ExitCode};
 
 pub(crate) use posixage::lock::reason;
-use posixage::{Error, KeyError};
+use posixage::{Attempt, Error, KeyError, Misfit};
 
-use crate::io::output::{printable, say};
+use crate::io::{
+    hidden::without_keys,
+    output::{printable, say},
+};
 
 /// What the exit codes mean; they are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +37,7 @@ pub(crate) struct Failure {
 impl Failure {
     pub(crate) fn new(message: impl fmt::Display) -> Self {
         Self {
-            message: message.to_string(),
+            message: without_keys(&message.to_string()).into_owned(),
             hint: None,
             code: Code::Other,
         }
@@ -51,7 +54,7 @@ impl Failure {
     /// The same, on what it is about.
     pub(crate) fn about(self, what: impl fmt::Display) -> Self {
         Self {
-            message: format!("{what}: {}", self.message),
+            message: without_keys(&format!("{what}: {}", self.message)).into_owned(),
             ..self
         }
     }
@@ -66,7 +69,7 @@ impl Failure {
 
     pub(crate) fn hint(self, hint: impl fmt::Display) -> Self {
         Self {
-            hint: Some(hint.to_string()),
+            hint: Some(without_keys(&hint.to_string()).into_owned()),
             ..self
         }
     }
@@ -115,10 +118,9 @@ impl From<Error> for Failure {
             _ => Code::Other,
         };
         let hint = match &error {
-            Error::NoKeyFits { .. } => Some(
-                "name a key that fits: -i FILE, POSIXAGE_IDENTITY, or `identities` in config.toml"
-                    .into(),
-            ),
+            Error::NoKeyFits { attempts, .. } => Some(no_fit(attempts).into()),
+            Error::TooMuchWork { .. } => Some(MORE_WORK.into()),
+            Error::OutOfMemory { .. } => Some(MORE_MEMORY.into()),
             Error::NoRecipients { .. } => Some(
                 "name a key to encrypt to, -i FILE or --password-file FILE, or write the \
                  recipients down once: posixage init"
@@ -131,9 +133,8 @@ impl From<Error> for Failure {
             error => error.hint(),
         };
         Self {
-            message: error.to_string(),
             hint,
-            code,
+            ..Self::new(&error).code(code)
         }
     }
 }
@@ -141,10 +142,30 @@ impl From<Error> for Failure {
 impl From<KeyError> for Failure {
     fn from(error: KeyError) -> Self {
         Self {
-            message: error.to_string(),
             hint: error.hint(),
-            code: key_code(&error),
+            ..Self::new(&error).code(key_code(&error))
         }
+    }
+}
+
+const MORE_WORK: &str = "max-scrypt-work-factor in config.toml allows more";
+const MORE_MEMORY: &str = "free some memory, or allow this process more of it: ulimit -v";
+
+/// What to do when no key fits.
+fn no_fit(attempts: &[Attempt]) -> &'static str {
+    let any = |is: fn(&Misfit) -> bool| attempts.iter().any(|attempt| is(&attempt.reason));
+    if any(|reason| matches!(reason, Misfit::TooMuchWork { .. })) {
+        MORE_WORK
+    } else if any(|reason| matches!(reason, Misfit::OutOfMemory { .. })) {
+        MORE_MEMORY
+    } else if any(|reason| {
+        let wrong = |error: &KeyError| matches!(error, KeyError::WrongPassphrase { .. });
+        matches!(reason, Misfit::WrongPassword)
+            || matches!(reason, Misfit::Unavailable(error) if wrong(error))
+    }) {
+        "try again with the right password or passphrase"
+    } else {
+        "name a key that fits: -i FILE, POSIXAGE_IDENTITY, or `identities` in config.toml"
     }
 }
 

@@ -7,6 +7,7 @@ mod docker_setup;
 mod failure;
 mod helpers;
 mod io;
+mod named_keys;
 mod process;
 mod session;
 mod settings;

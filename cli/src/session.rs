@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use posixage::{
-    Entry, Error, Identity, KeyError, KeyFile, KeySource, KeyType, Pattern, Recipient, Store,
-    StoreBuilder, StoreConfig, secrecy::SecretString,
+    Entry, Error, Identity, KeyError, KeyFile, KeySource, KeyType, Misfit, Pattern, Recipient,
+    Store, StoreBuilder, StoreConfig,
 };
 
 use crate::{
     failure::{Code, Failure},
     io::{output::say, password},
+    named_keys::{AskPassphrase, Key, Named},
     settings::Settings,
 };
 
@@ -140,6 +141,9 @@ impl<'s> Session<'s> {
     /// With the password that the store is encrypted with too, if it is.
     fn encrypting(&self, mut identities: Vec<KeySource<Identity>>) -> Result<Store, Failure> {
         if let Some(password) = password::configured(self.settings) {
+            if self.store.config().is_none_or(|config| config.password) {
+                self.is_known(&password)?;
+            }
             identities.push(password);
         } else if self.has_password() {
             identities.push(self.ask_password()?);
@@ -157,29 +161,53 @@ impl<'s> Session<'s> {
         identities.into_iter().fold(self.store.clone(), with)
     }
 
-    /// Asks for the password that new secrets are encrypted with. It must be that of the existing
-    /// secrets: a typo would lose one, unnoticed until it is needed.
+    /// Asks for the password that new secrets are encrypted with, again while it is wrong.
     fn ask_password(&self) -> Result<KeySource<Identity>, Failure> {
-        let password = password::ask("password of the store: ")?;
-        let store = self.with(password.clone().into());
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let password = password::ask("password of the store: ")?;
+            match self.is_known(&password.clone().into()) {
+                Ok(true) => return Ok(password.into()),
+                Ok(false) => {}
+                Err(failure) if failure.exit_code() == Code::NoKeyFits && tries < 3 => {
+                    say("posixage: wrong password");
+                    continue;
+                }
+                Err(failure) => return Err(failure),
+            }
+            // The first secret: nothing to compare with but the password itself.
+            if password::ask("repeat: ")? != password {
+                return Err(Failure::new("the two answers differ"));
+            }
+            return Ok(password.into());
+        }
+    }
+
+    /// Whether a secret is encrypted with this password; not if none is with any. It must not be
+    /// another than that of the existing secrets: a typo would lose the new one, unnoticed until it
+    /// is needed.
+    fn is_known(&self, password: &KeySource<Identity>) -> Result<bool, Failure> {
+        let store = self.with(password.clone());
         // One after the other: each that is decrypted takes a second.
         for Entry { id, .. } in store.list(&Pattern::all())? {
-            match store.get(&id) {
-                Ok(_) => return Ok(password.into()),
-                Err(Error::NoKeyFits { has, .. }) if has.contains(&KeyType::Password) => {
+            let attempts = match store.get(&id) {
+                Ok(_) => return Ok(true),
+                Err(Error::NoKeyFits { attempts, .. }) => attempts,
+                Err(error @ Error::Lock(_)) => return Err(error.into()),
+                Err(_) => continue,
+            };
+            match attempts.into_iter().next().map(|attempt| attempt.reason) {
+                Some(Misfit::WrongPassword) => {
                     return Err(Failure::new("wrong password")
                         .code(Code::NoKeyFits)
                         .hint(format_args!("{id} is encrypted with another")));
                 }
-                Err(error @ Error::Lock(_)) => return Err(error.into()),
-                Err(_) => {}
+                Some(Misfit::Unavailable(error)) => return Err(error.into()),
+                _ => {}
             }
         }
-        // The first secret: nothing to compare with but the password itself.
-        if password::ask("repeat: ")? != password {
-            return Err(Failure::new("the two answers differ"));
-        }
-        Ok(password.into())
+        Ok(false)
     }
 }
 
@@ -227,7 +255,10 @@ pub(crate) fn make_store(
         let mut config = StoreConfig::new(recipients.to_vec())
             .with_password(with_password || password.is_some())
             .with_work_factor(work_factor);
-        for source in named_identities(settings)? {
+        // All of them or an error: a store for fewer keys than were named loses secrets.
+        for key in &settings.identities {
+            let source = key.read(settings, password::ask_passphrase);
+            let source = source.map_err(|error| key.failure(error))?;
             config.recipients.extend(source.recipients()?);
         }
         default_identity = config.recipients.is_empty() && !config.password;
@@ -237,8 +268,10 @@ pub(crate) fn make_store(
                     .hint("name one: -i FILE")
             })?;
             new_identity = KeyFile::create(path)?;
-            let identity = read(settings, path, password::ask_passphrase)?;
-            config.recipients = identity.recipients()?;
+            for key in keys(settings) {
+                let source = key.read(settings, password::ask_passphrase)?;
+                config.recipients.extend(source.recipients()?);
+            }
         }
         Ok::<_, Failure>(config)
     };
@@ -250,26 +283,56 @@ pub(crate) fn make_store(
     })
 }
 
-/// The keys to decrypt with: those named, else the default identity if it is there.
+/// The keys to decrypt with: those named, else the default identity if there is one.
 pub(crate) fn identities(settings: &Settings) -> Result<Vec<KeySource<Identity>>, Failure> {
     unlocked(settings, password::ask_passphrase)
 }
 
-/// The same, with what to do about a key behind a passphrase when it is needed.
+/// The same, with what to do about a passphrase-protected key when it is needed.
+///
+/// A key that cannot be used is passed over beside one that can. It keeps its place, so that an error
+/// names it if none fits.
 fn unlocked(
     settings: &Settings,
     passphrase: AskPassphrase,
 ) -> Result<Vec<KeySource<Identity>>, Failure> {
-    let default = settings.default_identity.iter();
-    let paths: Vec<&PathBuf> = match settings.identities.is_empty() {
-        true => default.filter(|path| path.exists()).collect(),
-        false => settings.identities.iter().collect(),
-    };
-    let read = |path: &PathBuf| read(settings, path, passphrase);
-    paths.into_iter().map(read).collect()
+    let mut sources = Vec::new();
+    let mut failure = None;
+    let mut any = password::configured(settings).is_some();
+    for key in keys(settings) {
+        sources.push(match key.read(settings, passphrase) {
+            Ok(source) => {
+                any = true;
+                source
+            }
+            Err(error) => {
+                failure.get_or_insert_with(|| key.failure(error.clone()));
+                KeySource::unavailable(key.name(), error)
+            }
+        });
+    }
+    match failure {
+        Some(failure) if !any => Err(failure),
+        _ => Ok(sources),
+    }
 }
 
-/// Stands for the identity that nobody has: where one is needed the error says where it was looked
+fn keys(settings: &Settings) -> Vec<Key> {
+    if !settings.identities.is_empty() {
+        return settings.identities.clone();
+    }
+    let default = settings.default_identity.iter();
+    let by = "default";
+    let key = |path: &PathBuf| {
+        Key::File(Named {
+            path: path.clone(),
+            by,
+        })
+    };
+    default.filter(|path| path.exists()).map(key).collect()
+}
+
+/// Stands for the identity that is missing: where one is needed the error says where it was looked
 /// for.
 fn no_identity(settings: &Settings, key_type: KeyType) -> KeySource<Identity> {
     let default = settings.default_identity.as_ref();
@@ -278,36 +341,17 @@ fn no_identity(settings: &Settings, key_type: KeyType) -> KeySource<Identity> {
     });
     KeySource::callback(key_type, "identity", move || {
         Err(KeyError::Unavailable(format!(
-            "none named by -i, POSIXAGE_IDENTITY, $CREDENTIALS_DIRECTORY or config.toml, and {default}"
+            "none named by -i, POSIXAGE_IDENTITY, POSIXAGE_IDENTITY_KEY, $CREDENTIALS_DIRECTORY or \
+             config.toml, and {default}"
         )))
     })
-}
-
-fn named_identities(settings: &Settings) -> Result<Vec<KeySource<Identity>>, Failure> {
-    settings
-        .identities
-        .iter()
-        .map(|path| read(settings, path, password::ask_passphrase))
-        .collect()
-}
-
-type AskPassphrase = fn(&Path) -> Result<SecretString, KeyError>;
-
-fn read(
-    settings: &Settings,
-    path: &Path,
-    passphrase: AskPassphrase,
-) -> Result<KeySource<Identity>, Failure> {
-    Ok(KeyFile::new(path)
-        .allow_insecure_permissions(settings.allows_insecure(path))
-        .passphrase(passphrase)
-        .identities()?)
 }
 
 fn builder(settings: &Settings) -> StoreBuilder {
     let quiet = settings.quiet;
     Store::builder(&settings.store.path)
         .lock_wait(settings.lock_wait)
+        .max_work_factor(settings.max_work_factor)
         .allow_insecure_permissions(settings.allow_insecure)
         .on_wait(move |status| {
             if !quiet {

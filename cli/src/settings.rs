@@ -14,6 +14,7 @@ use crate::{
     args::{Global, parse_duration},
     failure::{Code, Failure},
     io::output::say,
+    named_keys::{self, Key, Named},
     user_config::{Config, PasswordCommand},
 };
 
@@ -27,14 +28,16 @@ const DEFAULT_LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) store: Place,
-    /// Key files that were named, in the order in which they are tried.
-    pub(crate) identities: Vec<PathBuf>,
+    /// The keys that were named, in the order in which they are tried.
+    pub(crate) identities: Vec<Key>,
     /// The identity that `init` makes, and that is used if no other is named.
     pub(crate) default_identity: Option<PathBuf>,
-    pub(crate) password_file: Option<PathBuf>,
+    pub(crate) password_file: Option<Named>,
     /// The password that systemd hands over.
-    pub(crate) password_credential: Option<PathBuf>,
+    pub(crate) password_credential: Option<Named>,
     pub(crate) password_command: Option<PasswordCommand>,
+    /// The most scrypt work that is done for a password or a passphrase.
+    pub(crate) max_work_factor: u8,
     pub(crate) lock_wait: Wait,
     pub(crate) allow_insecure: bool,
     credentials: Option<PathBuf>,
@@ -78,17 +81,26 @@ impl Settings {
         let credentials = path_from(CREDENTIALS_DIRECTORY);
         let credential = |name: &str| {
             let path = credentials.as_ref()?.join(name);
-            path.exists().then_some(path)
+            let by = CREDENTIALS_DIRECTORY;
+            path.exists().then_some(Named { path, by })
+        };
+        let named = |paths: Vec<PathBuf>, by| {
+            let key = |path| Key::named(path, by);
+            paths.into_iter().map(key).collect::<Vec<_>>()
         };
         let identities = [
-            global.identities,
-            paths_from("POSIXAGE_IDENTITY"),
-            credential(IDENTITY_CREDENTIAL).into_iter().collect(),
-            config.identities,
+            named(global.identities, "-i"),
+            from_environment(named),
+            credential(IDENTITY_CREDENTIAL)
+                .map(Key::File)
+                .into_iter()
+                .collect(),
+            named(config.identities, "`identities` in config.toml"),
         ]
         .into_iter()
-        .find(|named| !named.is_empty())
+        .find(|keys| !keys.is_empty())
         .unwrap_or_default();
+        named_keys::check(&identities)?;
         let lock_wait = match global.lock_timeout.map_or_else(lock_timeout, Ok)? {
             timeout if timeout.is_zero() => Wait::Try,
             timeout => Wait::For(timeout),
@@ -99,9 +111,22 @@ impl Settings {
             default_identity: config_dir.map(|dir| dir.join("identity.txt")),
             password_file: global
                 .password_file
-                .or_else(|| path_from("POSIXAGE_PASSWORD_FILE")),
+                .map(|path| Named {
+                    path,
+                    by: "--password-file",
+                })
+                .or_else(|| {
+                    let by = "POSIXAGE_PASSWORD_FILE";
+                    Some(Named {
+                        path: path_from(by)?,
+                        by,
+                    })
+                }),
             password_credential: credential(PASSWORD_CREDENTIAL),
             password_command: config.password_command,
+            max_work_factor: config
+                .max_scrypt_work_factor
+                .unwrap_or(posixage::MAX_WORK_FACTOR),
             lock_wait,
             allow_insecure,
             credentials,
@@ -127,6 +152,16 @@ impl Settings {
             say(format_args!("posixage: {text}"));
         }
     }
+}
+
+/// The keys that the environment names, and the one that it holds.
+fn from_environment(named: impl Fn(Vec<PathBuf>, &'static str) -> Vec<Key>) -> Vec<Key> {
+    let by = "POSIXAGE_IDENTITY";
+    let mut keys = named(paths_from(by), by);
+    if path_from(named_keys::VARIABLE).is_some() {
+        keys.push(Key::Variable);
+    }
+    keys
 }
 
 fn no_home() -> Failure {

@@ -25,6 +25,8 @@ pub(crate) struct Config {
     pub(crate) store: Option<PathBuf>,
     pub(crate) identities: Vec<PathBuf>,
     pub(crate) password_command: Option<PasswordCommand>,
+    /// The most scrypt work (log2 of N) that is done, whatever a file asks for.
+    pub(crate) max_scrypt_work_factor: Option<u8>,
 }
 
 /// A command whose first line of output is the password.
@@ -45,13 +47,36 @@ impl Config {
         let Some(text) = read(&path, allow_insecure)? else {
             return Ok(Self::default());
         };
-        let mut config: Self = toml::from_str(&text)
-            .map_err(|e| Failure::new(format!("{}: {}", path.display(), e.message())))?;
+        let mut config: Self = toml::from_str(&text).map_err(|e| malformed(&path, &text, &e))?;
+        if let Some(factor) = config.max_scrypt_work_factor
+            && !(1..=posixage::MAX_WORK_FACTOR).contains(&factor)
+        {
+            return Err(Failure::new(format_args!(
+                "{}: max-scrypt-work-factor is not between 1 and {}",
+                path.display(),
+                posixage::MAX_WORK_FACTOR
+            )));
+        }
         for file in config.store.iter_mut().chain(&mut config.identities) {
             *file = resolve(file, dir);
         }
         Ok(config)
     }
+}
+
+/// Says where, and what belongs there. What the parser says may quote the file, and a key or a
+/// password in it.
+fn malformed(path: &Path, text: &str, error: &toml::de::Error) -> Failure {
+    let at = error.span().map_or(0, |span| span.start);
+    let line = text.get(..at).unwrap_or_default().matches('\n').count() + 1;
+    Failure::new(format_args!(
+        "{}: line {line} is not what it should be",
+        path.display()
+    ))
+    .hint(
+        "it knows store = \"DIR\", identities = [\"FILE\", …], password-command = [\"PROGRAM\", …] \
+         and max-scrypt-work-factor = N",
+    )
 }
 
 /// The text of the file; `None` if it is not there.

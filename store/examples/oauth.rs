@@ -60,7 +60,7 @@ fn token(store: &Store, id: &Id, command: &[String]) -> Result<String> {
         return Ok(tokens(&secret)?.access_token);
     }
     let mut token = None;
-    store.update(id, |current| {
+    store.update(id, |current| -> Result<_> {
         // Another process may have been faster: under the lock, look again.
         let secret = current.ok_or("not logged in any more")?;
         let old = tokens(secret)?;

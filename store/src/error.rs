@@ -8,6 +8,7 @@ use std::{
 use posixage_lock::reason;
 
 use crate::{
+    damage::Damage,
     id::Id,
     keys::{KeyError, KeyType},
 };
@@ -77,7 +78,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        reason: String,
+        reason: Damage,
     },
     /// Others than the owner may read or write the file or directory.
     #[error("{} is open to others (mode {mode:04o})", path.display())]
@@ -127,6 +128,31 @@ pub enum Error {
         /// Its length in bytes.
         len: usize,
     },
+    /// To encrypt with the password takes more scrypt work than the caller allows: see
+    /// [`StoreBuilder::max_work_factor`](crate::StoreBuilder::max_work_factor).
+    #[error("cannot encrypt {id}: the store asks for {}", TooMuchWork { required: *required, limit: *limit })]
+    TooMuchWork {
+        /// The id.
+        id: Id,
+        /// The store's work factor.
+        required: u8,
+        /// The largest that is allowed.
+        limit: u8,
+    },
+    /// To encrypt with the password takes more memory than there is.
+    #[error("cannot encrypt {id}: {}", Memory { needed: *needed })]
+    OutOfMemory {
+        /// The id.
+        id: Id,
+        /// How much it takes, in bytes.
+        needed: u64,
+    },
+    /// More recipients than the header of an age file holds: [`MAX_HEADER_LEN`](crate::MAX_HEADER_LEN).
+    #[error("cannot encrypt {id}: more recipients than an age header of 64 KiB holds")]
+    TooManyRecipients {
+        /// The id.
+        id: Id,
+    },
     /// age could not encrypt.
     #[error("cannot encrypt {id}: {reason}")]
     Encrypt {
@@ -135,37 +161,91 @@ pub enum Error {
         /// What the age crate said.
         reason: String,
     },
-    /// The closure given to [`Store::update`](crate::Store::update) failed.
-    #[error("update of {id}: {source}")]
-    Update {
-        /// The id.
-        id: Id,
-        /// The closure's error.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
     /// The lock was not to be had in time, or was lost before the commit.
     #[error(transparent)]
     Lock(#[from] posixage_lock::Error),
     /// A system call failed.
-    #[error("cannot {op} {}: {}", path.display(), reason(source))]
+    #[error("cannot {op} {}: {}", path.display(), reason(error))]
     Io {
         /// What was being done, as a verb.
         op: &'static str,
         /// On what.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        error: io::Error,
     },
 }
 
 /// One key that was tried on a secret, and why it did not decrypt it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Attempt {
     /// The name of the key source.
     pub key: String,
-    /// Why it failed, such as `not a recipient`.
-    pub reason: String,
+    /// Why it failed.
+    pub reason: Misfit,
+}
+
+/// Why a key does not decrypt a secret that may be whole.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Misfit {
+    /// The secret is encrypted to others.
+    #[error("not a recipient")]
+    NotARecipient,
+    /// The password is another.
+    #[error("wrong password")]
+    WrongPassword,
+    /// The secret is not encrypted for this type of key.
+    #[error("the secret has no copy for this type of key")]
+    NoCopy,
+    /// To try the password takes more work than the caller allows: see
+    /// [`StoreBuilder::max_work_factor`](crate::StoreBuilder::max_work_factor).
+    #[error("{}", TooMuchWork { required: *required, limit: *limit })]
+    TooMuchWork {
+        /// The scrypt work factor that the secret asks for.
+        required: u8,
+        /// The largest that is allowed.
+        limit: u8,
+    },
+    /// To try the password takes more memory than there is.
+    #[error("{}", Memory { needed: *needed })]
+    OutOfMemory {
+        /// How much it takes, in bytes.
+        needed: u64,
+    },
+    /// There is no key: it was unavailable, or cannot be used.
+    #[error("{0}")]
+    Unavailable(KeyError),
+}
+
+struct TooMuchWork {
+    required: u8,
+    limit: u8,
+}
+
+impl fmt::Display for TooMuchWork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { required, limit } = self;
+        write!(
+            f,
+            "scrypt work factor {required}; the limit set here is {limit}"
+        )
+    }
+}
+
+struct Memory {
+    needed: u64,
+}
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = self.needed >> 20;
+        write!(
+            f,
+            "scrypt takes {mib} MiB of memory, which is not available"
+        )
+    }
 }
 
 impl Error {
@@ -175,10 +255,7 @@ impl Error {
         match self {
             Self::Key(error) => error.hint(),
             Self::Lock(error) => error.hint(),
-            Self::InsecurePermissions { path, .. } => {
-                let safe = if path.is_dir() { "700" } else { "600" };
-                Some(format!("chmod {safe} {}", quoted(path)))
-            }
+            Self::InsecurePermissions { path, .. } => Some(format!("chmod 700 {}", quoted(path))),
             Self::ForeignOwner { owner, .. } => Some(format!("run as user {owner}")),
             Self::Damaged { id, path, .. } => {
                 let is_secret = path.ends_with(id.directory_name());
@@ -188,7 +265,7 @@ impl Error {
                     "restore {secret} from a backup, or remove the secret"
                 ))
             }
-            Self::Io { source, .. } => match source.kind() {
+            Self::Io { error, .. } => match error.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                     Some("free some space; the store is as it was before".into())
                 }
@@ -212,12 +289,12 @@ impl Error {
     pub(crate) fn io(
         op: &'static str,
         path: impl Into<PathBuf>,
-        source: impl Into<io::Error>,
+        error: impl Into<io::Error>,
     ) -> Self {
         Self::Io {
             op,
             path: path.into(),
-            source: source.into(),
+            error: error.into(),
         }
     }
 }

@@ -1,6 +1,7 @@
 #![doc = include_str!("guide.md")]
 
 mod commit;
+mod damage;
 mod disk;
 mod error;
 mod id;
@@ -15,12 +16,13 @@ mod text;
 
 /// What wipes a text from memory, and hides it from `Debug`: a passphrase, a private key.
 pub use age::secrecy;
+pub use damage::Damage;
 pub use disk::config::StoreConfig;
-pub use error::{Attempt, Error};
+pub use error::{Attempt, Error, Misfit};
 pub use id::{Id, MAX_ID_LEN, ParseIdError};
 pub use keys::{
-    DEFAULT_WORK_FACTOR, Identity, KeyError, KeyFile, KeySource, KeyType, MAX_WORK_FACTOR,
-    ParseKeyError, Password, Recipient,
+    DEFAULT_WORK_FACTOR, Identity, KeyError, KeyFile, KeySource, KeyType, MAX_HEADER_LEN,
+    MAX_WORK_FACTOR, ParseKeyError, Password, Recipient,
 };
 pub use metadata::{MAX_METADATA_LEN, Metadata};
 pub use pattern::{MAX_PATTERN_LEN, Pattern};
@@ -49,7 +51,7 @@ const _: () = {
     send_and_sync::<(Id, Pattern, Metadata, Secret)>();
     send_and_sync::<(KeySource<Identity>, KeySource<Recipient>, KeyType)>();
     send_and_sync::<(Identity, Recipient, Password)>();
-    send_and_sync::<(Error, SetManyError, Attempt, KeyError)>();
+    send_and_sync::<(Error, SetManyError, Attempt, Damage, KeyError, Misfit)>();
     send_and_sync::<(ParseIdError, ParseKeyError)>();
 };
 

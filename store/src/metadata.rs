@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
+use crate::damage::Damage;
+
 /// The largest `metadata.json` in bytes (1 MiB).
 pub const MAX_METADATA_LEN: usize = 1 << 20;
 
@@ -52,16 +54,16 @@ impl Metadata {
 
     /// Reads what stands in `metadata.json`: an object of strings, or `null` for none. Otherwise says
     /// what is wrong with it, without quoting it.
-    pub(crate) fn from_json(bytes: &[u8]) -> Result<Option<Self>, String> {
+    pub(crate) fn from_json(bytes: &[u8]) -> Result<Option<Self>, Damage> {
         if bytes.len() > MAX_METADATA_LEN {
-            return Err(format!(
-                "is {} bytes long; the limit is {MAX_METADATA_LEN}",
-                bytes.len()
-            ));
+            return Err(Damage::TooLarge {
+                len: bytes.len(),
+                limit: MAX_METADATA_LEN,
+            });
         }
         serde_json::from_slice::<Option<Self>>(bytes).map_err(|error| {
             let (line, column) = (error.line(), error.column());
-            format!("is not a JSON object of strings (line {line}, column {column})")
+            Damage::Metadata { line, column }
         })
     }
 
@@ -130,6 +132,7 @@ mod tests {
             b"{\"a\":\"\xff\"}",
         ] {
             let error = Metadata::from_json(bad).unwrap_err();
+            let error = error.to_string();
             assert!(error.contains("not a JSON object of strings"), "{bad:?}");
             assert!(!error.contains("canary"));
         }
@@ -141,6 +144,7 @@ mod tests {
         let len = MAX_METADATA_LEN + r#"{"k":""}"#.len();
         assert_eq!(Metadata::to_json(Some(&metadata)), Err(len));
         let spaces = vec![b' '; MAX_METADATA_LEN + 1];
-        assert!(Metadata::from_json(&spaces).unwrap_err().contains("limit"));
+        let refused = Metadata::from_json(&spaces).unwrap_err();
+        assert!(refused.to_string().contains("limit"));
     }
 }

@@ -68,7 +68,8 @@ fn hold_while_running(args: &Lock, guard: &Guard) -> Result<ExitStatus, Failure>
     let mut signals = Signals::register().map_err(fails)?;
     let (program, words) = args.command.split_first().expect("clap asks for one");
     let mut command = Command::new(program);
-    command.args(words).env_remove(password::VARIABLE);
+    command.args(words);
+    password::forget(&mut command);
     let mut child = command.spawn().map_err(|error| {
         let path = std::env::var_os("PATH").unwrap_or_default();
         not_started(OsStr::new(program), &path, &error)

@@ -21,6 +21,7 @@ use clap::Parser;
 use crate::{
     args::{Cli, Command},
     failure::Failure,
+    io::hidden,
     io::turn,
     settings::Settings,
     usage,
@@ -43,7 +44,7 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
         tracing_subscriber::fmt()
             .log_internal_errors(false)
             .with_max_level(level)
-            .with_writer(std::io::stderr)
+            .with_writer(|| hidden::Log)
             .init();
     }
     let settings = Settings::resolve(global)?;

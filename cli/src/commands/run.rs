@@ -34,7 +34,9 @@ type Environment = BTreeMap<OsString, OsString>;
 /// Becomes the command; returns only if that fails.
 pub(crate) fn run(settings: &Settings, args: &Run) -> Result<ExitCode, Failure> {
     let mut environment: Environment = env::vars_os().collect();
-    environment.remove(OsStr::new(password::VARIABLE));
+    for name in password::SECRET_VARIABLES {
+        environment.remove(OsStr::new(name));
+    }
     for file in &args.env_files {
         environment.extend(dotenv::read(file)?);
     }

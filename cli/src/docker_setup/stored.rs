@@ -58,14 +58,14 @@ pub(crate) fn create(store: &Store, credential: Credential) -> Result<bool, Fail
 
 /// Makes sure that [`remove_same`] will not fail for want of a key, nor ask for one.
 pub(crate) fn check_keys(store: &Store) -> Result<(), Failure> {
-    Ok(store.update(&id_of(""), |_| Ok(Change::Keep))?)
+    Ok(store.update(&id_of(""), |_| Ok::<_, Error>(Change::Keep))?)
 }
 
 /// Removes it unless another has taken its place; whether it is gone. Under one lock: nobody logs in
 /// between the look and the removal.
 pub(crate) fn remove_same(store: &Store, credential: &Credential) -> Result<bool, Failure> {
     let mut is_gone = true;
-    store.update(&credential.id(), |current| {
+    store.update(&credential.id(), |current| -> Result<_, Error> {
         let Some(current) = current else {
             return Ok(Change::Keep);
         };

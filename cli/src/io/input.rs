@@ -1,6 +1,9 @@
 //! What comes in on standard input, which may be secret.
 
-use std::io::{self, Read};
+use std::{
+    io::{self, Read},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use posixage::{MAX_METADATA_LEN, MAX_VALUE_LEN};
 use rustix::{
@@ -11,7 +14,20 @@ use rustix::{
 };
 use zeroize::Zeroizing;
 
-use crate::failure::{Failure, reason};
+use crate::failure::{Code, Failure, reason};
+
+static IS_KEY: AtomicBool = AtomicBool::new(false);
+
+/// From now on standard input is a key (`-i -`), and nothing else.
+pub(crate) fn keep_for_key() {
+    IS_KEY.store(true, Ordering::Relaxed);
+}
+
+/// The key on standard input: at most 1 MiB, as of a file.
+pub(crate) fn read_key() -> Result<Zeroizing<Vec<u8>>, Failure> {
+    const MAX_KEY_LEN: usize = 1 << 20;
+    raw(MAX_KEY_LEN, |_| false)?.ok_or_else(|| over(MAX_KEY_LEN))
+}
 
 /// All of it, in memory that is wiped: at most twice [`MAX_VALUE_LEN`], since JSON escapes take room.
 pub(crate) fn read() -> Result<Zeroizing<Vec<u8>>, Failure> {
@@ -59,6 +75,17 @@ fn stdin(
     limit: usize,
     ended: impl Fn(&[u8]) -> bool,
 ) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+    if IS_KEY.load(Ordering::Relaxed) {
+        return Err(
+            Failure::new("standard input is the key, and cannot be the value too")
+                .code(Code::Usage)
+                .hint("name the key by a file, another pipe (-i <(…)) or POSIXAGE_IDENTITY_KEY"),
+        );
+    }
+    raw(limit, ended)
+}
+
+fn raw(limit: usize, ended: impl Fn(&[u8]) -> bool) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
     read_from(io::stdin().lock(), limit, ended)
         .map_err(|e| Failure::new(format!("cannot read standard input: {}", reason(&e))))
 }

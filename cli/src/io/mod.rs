@@ -2,6 +2,7 @@
 
 mod closed;
 pub(crate) mod dotenv;
+pub(crate) mod hidden;
 pub(crate) mod input;
 pub(crate) mod output;
 pub(crate) mod password;

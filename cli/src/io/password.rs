@@ -3,44 +3,63 @@
 use std::{env, path::Path, process::Command};
 
 use posixage::{
-    Identity, KeyError, KeyFile, KeySource, Password,
+    Identity, KeyError, KeySource, Password,
     secrecy::{ExposeSecret, SecretString},
 };
 use zeroize::Zeroizing;
 
-use crate::{failure::Failure, io::terminal, settings::Settings, user_config::PasswordCommand};
+use crate::{
+    failure::Failure,
+    io::{output::say, terminal},
+    named_keys,
+    settings::Settings,
+    user_config::PasswordCommand,
+};
 
 /// The variable that may hold a password. Never handed on to a child.
 pub(crate) const VARIABLE: &str = "POSIXAGE_PASSWORD";
+
+/// How often it is asked for, at most.
+const TRIES: usize = 3;
+
+/// Keeps what the environment holds of keys and passwords from a child.
+pub(crate) fn forget(command: &mut Command) {
+    for name in SECRET_VARIABLES {
+        command.env_remove(name);
+    }
+}
+
+/// The variables that hold a key or a password.
+pub(crate) const SECRET_VARIABLES: [&str; 2] = [VARIABLE, named_keys::VARIABLE];
 
 /// A password from `--password-file`, the environment, systemd or `password-command`, if one is set; an
 /// empty variable is none. Not fetched before it is needed.
 pub(crate) fn configured(settings: &Settings) -> Option<KeySource<Identity>> {
     if let Some(path) = &settings.password_file {
-        return Some(from_file(settings, path));
+        return Some(path.password(settings));
     }
     if env::var_os(VARIABLE).is_some_and(|text| !text.is_empty()) {
         let name = format!("password in {VARIABLE}");
         return Some(KeySource::password(name, from_variable));
     }
     if let Some(path) = &settings.password_credential {
-        return Some(from_file(settings, path));
+        return Some(path.password(settings));
     }
     let command = settings.password_command.clone()?;
     let name = "password from password-command";
     Some(KeySource::password(name, move || from_command(&command)))
 }
 
-fn from_file(settings: &Settings, path: &Path) -> KeySource<Identity> {
-    let file = KeyFile::new(path).allow_insecure_permissions(settings.allows_insecure(path));
-    KeySource::password(format!("password in {}", path.display()), move || {
-        file.password()
-    })
-}
-
-/// A password from a prompt, when one is needed.
+/// A password from a prompt, when one is needed; again while it is wrong.
 pub(crate) fn prompted() -> KeySource<Identity> {
-    KeySource::password("password", || ask("password: "))
+    let mut is_asked = false;
+    KeySource::password_tries("password", TRIES, move || {
+        if is_asked {
+            say("posixage: wrong password");
+        }
+        is_asked = true;
+        ask("password: ")
+    })
 }
 
 /// A password from a prompt, now. Without a terminal the answer is where else one was looked for.
@@ -100,6 +119,6 @@ fn from_command(command: &PasswordCommand) -> Result<Password, KeyError> {
             direct
         }
     };
-    child.env_remove(VARIABLE);
+    forget(&mut child);
     Password::from_command(child)
 }

@@ -8,8 +8,14 @@ use crate::{
         root::{ReadError, Root},
     },
     error::Error,
-    keys::{DEFAULT_WORK_FACTOR, KeyType, MAX_WORK_FACTOR, Recipient},
+    keys::{
+        DEFAULT_WORK_FACTOR, KeyType, MAX_HEADER_LEN, MAX_WORK_FACTOR, Recipient,
+        cipher::fit_into_header,
+    },
 };
+
+/// What is wrong with a list of recipients that no header holds.
+const TOO_MANY: &str = "names more recipients than an age header of 64 KiB holds";
 
 /// The largest `.posixage.toml` in bytes (1 MiB).
 const MAX_CONFIG_LEN: usize = 1 << 20;
@@ -88,7 +94,10 @@ impl StoreConfig {
         let bytes = match root.read_file(&root.dir, layout::CONFIG, MAX_CONFIG_LEN) {
             Ok(None) => return Ok(None),
             Ok(Some(bytes)) => bytes,
-            Err(ReadError::Bad(reason)) => return Err(Error::Config { path, reason }),
+            Err(ReadError::Bad(damage)) => {
+                let reason = damage.to_string();
+                return Err(Error::Config { path, reason });
+            }
             Err(ReadError::Io(source)) => return Err(Error::io("read", path, source)),
         };
         Self::parse(&bytes)
@@ -107,9 +116,17 @@ impl StoreConfig {
             text.parse()
                 .map_err(|e| format!("recipient {}: {e}", i + 1))
         };
+        // Bounded before any of it is parsed: a planted file is not worked on for long.
+        if file.recipients.len() > MAX_HEADER_LEN / 64 {
+            return Err(TOO_MANY.into());
+        }
         let recipients = file.recipients.iter().enumerate().map(recipient);
+        let recipients = recipients.collect::<Result<Vec<_>, String>>()?;
+        if !fit_into_header(&recipients) {
+            return Err(TOO_MANY.into());
+        }
         Ok(Self {
-            recipients: recipients.collect::<Result<_, _>>()?,
+            recipients,
             password: file.password,
             work_factor: file.scrypt_work_factor,
         })
@@ -132,6 +149,9 @@ impl StoreConfig {
         let mut types = self.recipients.iter().map(Recipient::key_type);
         if types.any(|key_type| key_type == KeyType::Password) {
             return Err("cannot name a password as a recipient".into());
+        }
+        if !fit_into_header(&self.recipients) {
+            return Err(TOO_MANY.into());
         }
         let file = File {
             format: 1,

@@ -14,6 +14,7 @@ use rustix::{
 };
 
 use crate::{
+    damage::Damage,
     error::Error,
     syscall::{openat, read, read_dir},
 };
@@ -40,8 +41,8 @@ pub(crate) struct Root {
 
 /// Why a file in the store could not be read.
 pub(crate) enum ReadError {
-    /// Says what is wrong with it, to a person.
-    Bad(String),
+    /// It is not what it should be.
+    Bad(Damage),
     /// The system refused.
     Io(io::Error),
 }
@@ -117,12 +118,12 @@ impl Root {
             Ok(Some(stat)) => stat,
             Ok(None) => return Ok(false),
             Err(Errno::NOTDIR | Errno::LOOP) => {
-                return Err(ReadError::Bad("is not a directory".into()));
+                return Err(ReadError::Bad(Damage::NotADirectory));
             }
             Err(e) => return Err(ReadError::Io(e.into())),
         };
         if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
-            return Err(ReadError::Bad("is not a directory".into()));
+            return Err(ReadError::Bad(Damage::NotADirectory));
         }
         Ok(true)
     }
@@ -133,7 +134,7 @@ impl Root {
         match openat(&self.dir, name, flags, Mode::empty()) {
             Ok(dir) => Ok(Some(dir)),
             Err(Errno::NOENT) => Ok(None),
-            Err(Errno::NOTDIR | Errno::LOOP) => Err(ReadError::Bad("is not a directory".into())),
+            Err(Errno::NOTDIR | Errno::LOOP) => Err(ReadError::Bad(Damage::NotADirectory)),
             Err(e) => Err(ReadError::Io(e.into())),
         }
     }
@@ -150,19 +151,17 @@ impl Root {
         let file = match openat(dir, name, flags, Mode::empty()) {
             Ok(file) => file,
             Err(Errno::NOENT) => return Ok(None),
-            Err(Errno::LOOP) => return Err(ReadError::Bad("is a symbolic link".into())),
-            Err(Errno::NXIO) => return Err(ReadError::Bad("is not a regular file".into())),
+            Err(Errno::LOOP) => return Err(ReadError::Bad(Damage::SymbolicLink)),
+            Err(Errno::NXIO) => return Err(ReadError::Bad(Damage::NotRegular)),
             Err(e) => return Err(ReadError::Io(e.into())),
         };
         let stat = fstat(&file).map_err(|e| ReadError::Io(e.into()))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(ReadError::Bad("is not a regular file".into()));
+            return Err(ReadError::Bad(Damage::NotRegular));
         }
         let len = usize::try_from(stat.st_size).unwrap_or(usize::MAX);
         if len > limit {
-            return Err(ReadError::Bad(format!(
-                "is {len} bytes long; the limit is {limit}"
-            )));
+            return Err(ReadError::Bad(Damage::TooLarge { len, limit }));
         }
         // What is written later was not written under the lock: a secret's files never grow.
         let mut bytes = vec![0; len];

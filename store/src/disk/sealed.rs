@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use crate::{
+    damage::Damage,
     disk::{
         held::Shared,
         layout::{self, METADATA},
@@ -19,7 +20,7 @@ pub(crate) struct Sealed {
     pub(crate) metadata: Option<Metadata>,
     /// What is there of each key type. A file that cannot be used is remembered with the reason,
     /// since another type's may do.
-    pub(crate) ciphertexts: Vec<(KeyType, Result<Vec<u8>, String>)>,
+    pub(crate) ciphertexts: Vec<(KeyType, Result<Vec<u8>, Damage>)>,
     /// What else it has a file for, which was not read.
     others: Vec<KeyType>,
 }
@@ -64,7 +65,7 @@ impl Sealed {
             }
         }
         if sealed.ciphertexts.is_empty() && sealed.others.is_empty() {
-            let error = ReadError::Bad("holds no ciphertext".into());
+            let error = ReadError::Bad(Damage::NoCiphertext);
             return Err(damage(root, id, None, error));
         }
         Ok(sealed)
@@ -72,7 +73,7 @@ impl Sealed {
 
     /// How many bytes the copies have.
     pub(crate) fn len(&self) -> usize {
-        let len = |(_, file): &(_, Result<Vec<u8>, String>)| file.as_ref().map_or(0, Vec::len);
+        let len = |(_, file): &(_, Result<Vec<u8>, Damage>)| file.as_ref().map_or(0, Vec::len);
         self.ciphertexts.iter().map(len).sum()
     }
 
@@ -125,7 +126,7 @@ fn metadata_in(root: &Root, dir: &OwnedFd, name: &str, id: &Id) -> Result<Option
     let bytes = root
         .read_file(dir, name, MAX_METADATA_LEN)
         .map_err(damage)?
-        .ok_or_else(|| damage(ReadError::Bad("is missing".into())))?;
+        .ok_or_else(|| damage(ReadError::Bad(Damage::Missing)))?;
     Metadata::from_json(&bytes).map_err(|reason| damage(ReadError::Bad(reason)))
 }
 

@@ -15,20 +15,20 @@ use crate::error::quoted;
 #[non_exhaustive]
 pub enum KeyError {
     /// The file could not be read.
-    #[error("cannot read key file {}: {}", path.display(), reason(source))]
+    #[error("cannot read key file {}: {}", path.display(), reason(error))]
     Io {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: Arc<io::Error>,
+        error: Arc<io::Error>,
     },
     /// The file could not be made.
-    #[error("cannot make key file {}: {}", path.display(), reason(source))]
+    #[error("cannot make key file {}: {}", path.display(), reason(error))]
     Create {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: Arc<io::Error>,
+        error: Arc<io::Error>,
     },
     /// Others than the owner may read or write the file.
     #[error("key file {} is open to others (mode {mode:04o})", path.display())]
@@ -59,10 +59,11 @@ pub enum KeyError {
         path: PathBuf,
     },
     /// The command that should print a password did not.
-    #[error("password command {program} {reason}")]
+    #[error("password command{} {reason}", spaced(program.as_deref()))]
     Command {
-        /// The program, without its arguments.
-        program: String,
+        /// The program, without its arguments; `None` if there is none of that name, which may be
+        /// the password itself.
+        program: Option<String>,
         /// What it did instead.
         reason: String,
     },
@@ -77,9 +78,9 @@ impl KeyError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::InsecurePermissions { path, .. } => Some(format!("chmod 600 {}", quoted(path))),
-            Self::NotRegular { .. } => {
-                Some("a pipe such as <(…) will not do: write it to a file, mode 600".into())
-            }
+            Self::NotRegular { .. } => Some(
+                "write the key to a file, mode 600, or hand it over through a pipe: <(…)".into(),
+            ),
             _ => None,
         }
     }
@@ -90,4 +91,8 @@ impl KeyError {
             reason: reason.into(),
         }
     }
+}
+
+fn spaced(program: Option<&str>) -> String {
+    program.map_or_else(String::new, |program| format!(" {program}"))
 }

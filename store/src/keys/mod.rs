@@ -3,6 +3,7 @@
 pub(crate) mod cipher;
 mod error;
 mod file;
+mod memory;
 pub(crate) mod password;
 pub(crate) mod private_file;
 pub(crate) mod scrypt;
@@ -11,8 +12,12 @@ pub(crate) mod source;
 mod ssh;
 
 pub use self::{
-    cipher::DEFAULT_WORK_FACTOR, error::KeyError, file::KeyFile, password::Password,
-    scrypt::MAX_WORK_FACTOR, source::KeySource,
+    cipher::{DEFAULT_WORK_FACTOR, MAX_HEADER_LEN},
+    error::KeyError,
+    file::KeyFile,
+    password::Password,
+    scrypt::MAX_WORK_FACTOR,
+    source::KeySource,
 };
 
 use std::{fmt, str::FromStr};
@@ -96,6 +101,18 @@ impl Recipient {
         }
     }
 
+    /// How many bytes it takes in the header of an age file, at most.
+    pub(crate) fn stanza_len(&self) -> usize {
+        match &self.0 {
+            // Two lines: 32 bytes each, in base64.
+            RecipientKind::Age(_) => 99,
+            RecipientKind::Ssh(_) if self.to_string().starts_with("ssh-ed25519") => 124,
+            // As many bytes as the key has, up to 512, in lines of 64.
+            RecipientKind::Ssh(_) => 720,
+            RecipientKind::Password(_) => 0,
+        }
+    }
+
     /// How the header of an age file names an SSH recipient; it does not name others.
     pub(crate) fn ssh_tag(&self) -> Option<String> {
         match &self.0 {
@@ -110,25 +127,41 @@ impl FromStr for Recipient {
 
     fn from_str(text: &str) -> Result<Self, ParseKeyError> {
         let text = text.trim();
-        if text.starts_with("ssh-") {
-            return ssh::parse_recipient(text).map(RecipientKind::Ssh).map(Self);
+        if text.starts_with("-----BEGIN") {
+            return Err(ParseKeyError::new(
+                "this is a file's content; a recipient is a line, age1… or ssh-ed25519 …",
+            ));
         }
         if text.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-") {
             return Err(ParseKeyError::new(
                 "this is a private key; a recipient is its public half, age1…",
             ));
         }
-        if text.starts_with("age1pq1") {
-            return Err(ParseKeyError::new(
-                "post-quantum recipients are not supported",
-            ));
+        let starts = ["age1", "ssh-ed25519", "ssh-rsa", "ecdsa-", "sk-ssh-"];
+        let is_start = |word: &&str| starts.iter().any(|start| word.starts_with(start));
+        if text.lines().nth(1).is_some() || text.split_whitespace().filter(is_start).count() > 1 {
+            return Err(ParseKeyError::new("several recipients where one belongs"));
         }
-        match text.parse() {
-            Ok(recipient) => Ok(Self(RecipientKind::Age(recipient))),
-            Err(_) => Err(ParseKeyError::new(
-                "neither age1…, ssh-ed25519 … nor ssh-rsa …",
-            )),
+        if text.starts_with("ssh-") {
+            return ssh::parse_recipient(text).map(RecipientKind::Ssh).map(Self);
         }
+        if let Ok(recipient) = text.parse() {
+            return Ok(Self(RecipientKind::Age(recipient)));
+        }
+        Err(ParseKeyError::new(if text.starts_with("age1pq1") {
+            "post-quantum recipients are not supported"
+        } else if text.starts_with("ecdsa-") || text.starts_with("sk-") {
+            "SSH keys of this type cannot decrypt; ssh-ed25519 and ssh-rsa can"
+        } else if let Some((_, rest)) = text.split_once("age1")
+            && text.starts_with("age1")
+            && rest.contains('1')
+        {
+            "recipients of age plugins are not supported"
+        } else if text.starts_with("age1") {
+            "this age recipient has a wrong checksum: a character is mistyped or missing"
+        } else {
+            "neither age1…, ssh-ed25519 … nor ssh-rsa …"
+        }))
     }
 }
 
@@ -240,6 +273,8 @@ impl FromStr for Identity {
             "this needs an age plugin, which is not supported"
         } else if text.starts_with("AGE-SECRET-KEY-PQ-") {
             "this is a post-quantum identity, which is not supported"
+        } else if text.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-1") {
+            "this age identity has a wrong checksum: a character is mistyped or missing"
         } else {
             "this is no age identity"
         }))
@@ -300,7 +335,8 @@ mod tests {
             (&*public, "public key"),
             ("AGE-PLUGIN-YUBIKEY-1CANARY", "plugin"),
             ("AGE-SECRET-KEY-PQ-1CANARY", "post-quantum"),
-            ("AGE-SECRET-KEY-1CANARY", "no age identity"),
+            ("AGE-SECRET-KEY-1CANARY", "wrong checksum"),
+            ("age-secret-key-1canary", "wrong checksum"),
             ("-----BEGIN CANARY-----", "SSH"),
             ("", "no age identity"),
         ] {
@@ -318,6 +354,24 @@ mod tests {
         assert!(!error.to_string().contains("AGE-SECRET"));
         assert!("age1xyz".parse::<Recipient>().is_err());
         assert!("ssh-dss AAAA".parse::<Recipient>().is_err());
+    }
+
+    #[test]
+    fn several_recipients_in_one_text_are_none() {
+        let [a, b] = [(); 2].map(|()| Identity::generate().to_recipient().unwrap().to_string());
+        let ssh =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDBv/efB2fIMPGH3Xo7XYg6o1QRNDEMPCX+5TycA4GVE";
+        for text in [
+            format!("{a} {b}"),
+            format!("{a}\n{b}\n"),
+            format!("{a},{b}"),
+            format!("# mine\n{a}"),
+            format!("{ssh} {a}"),
+            format!("{ssh} zoe@example.com {ssh}"),
+            format!("{ssh}\n{a}"),
+        ] {
+            assert!(text.parse::<Recipient>().is_err(), "{text:?}");
+        }
     }
 
     #[test]

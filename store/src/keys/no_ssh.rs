@@ -43,8 +43,8 @@ impl LockedKey {
         match *self {}
     }
 
-    pub(crate) fn unlock(self, _: SecretString) -> Option<Identity> {
-        match self {}
+    pub(crate) fn unlock(&self, _: SecretString) -> Option<Identity> {
+        match *self {}
     }
 }
 

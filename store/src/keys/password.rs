@@ -45,14 +45,17 @@ impl Password {
     pub fn from_command(mut command: Command) -> Result<Self, KeyError> {
         let program = command.get_program().to_string_lossy().into_owned();
         let fails = |reason: String| KeyError::Command {
-            program: program.clone(),
+            program: Some(program.clone()),
             reason,
         };
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
-            .map_err(|e| fails(format!("cannot be run: {}", reason(&e))))?;
+            .map_err(|e| KeyError::Command {
+                program: (e.kind() != io::ErrorKind::NotFound).then(|| program.clone()),
+                reason: format!("cannot be run: {}", reason(&e)),
+            })?;
         let output = child.stdout.take().map_or(Ok(None), read_output);
         let status = child.wait().map_err(|e| fails(reason(&e)))?;
         let Some(output) = output.map_err(|e| fails(reason(&e)))? else {
@@ -148,7 +151,7 @@ mod tests {
         let error = Password::from_command(Command::new("/does/not/exist")).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "password command /does/not/exist cannot be run: no such file or directory"
+            "password command cannot be run: no such file or directory"
         );
     }
 }

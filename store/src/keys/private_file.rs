@@ -4,12 +4,15 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io::{self, ErrorKind, Read, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use rustix::{fs::OFlags, io::Errno};
+use rustix::{
+    fs::{OFlags, fcntl_setfl, fstatfs},
+    io::Errno,
+};
 use zeroize::Zeroizing;
 
 use crate::{keys::KeyError, syscall::try_flock};
@@ -21,7 +24,7 @@ const MAX_LEN: u64 = 1 << 20;
 pub(crate) fn read(path: &Path, allow_insecure: bool) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let io = |e: io::Error| KeyError::Io {
         path: path.into(),
-        source: Arc::new(e),
+        error: Arc::new(e),
     };
     // Without O_NONBLOCK opening a FIFO waits for a writer that may never come.
     let nonblock = OFlags::NONBLOCK.bits().cast_signed();
@@ -31,6 +34,11 @@ pub(crate) fn read(path: &Path, allow_insecure: bool) -> Result<Zeroizing<Vec<u8
         .open(path);
     let mut file: File = open.map_err(io)?;
     let stat = file.metadata().map_err(io)?;
+    if stat.file_type().is_fifo() && is_anonymous(&file) {
+        return read_pipe(file)
+            .map_err(io)?
+            .ok_or_else(|| KeyError::unusable(path, "is over 1 MiB long"));
+    }
     if !stat.is_file() {
         return Err(KeyError::NotRegular { path: path.into() });
     }
@@ -48,6 +56,25 @@ pub(crate) fn read(path: &Path, allow_insecure: bool) -> Result<Zeroizing<Vec<u8
     let mut bytes = Zeroizing::new(vec![0; usize::try_from(stat.len()).unwrap_or(0)]);
     file.read_exact(&mut bytes).map_err(io)?;
     Ok(bytes)
+}
+
+/// Whether a pipe has no name in the file system, such as a shell's `<(…)`: it has, or had, a writer
+/// of this user's, and is in no directory where another user could have put it.
+fn is_anonymous(pipe: &File) -> bool {
+    /// `PIPEFS_MAGIC` of `linux/magic.h`.
+    const PIPEFS: u32 = 0x5049_5045;
+    fstatfs(pipe).is_ok_and(|fs| fs.f_type as u32 == PIPEFS)
+}
+
+/// All that comes through a pipe until its writers close it; `None` if that is too much.
+fn read_pipe(pipe: File) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    // Opened anew above: the flag is not the writer's, nor another reader's.
+    fcntl_setfl(&pipe, OFlags::empty())?;
+    // One allocation: a buffer that grows leaves copies of the key behind.
+    let limit = usize::try_from(MAX_LEN).unwrap_or(usize::MAX);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(limit + 1));
+    pipe.take(MAX_LEN + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() <= limit).then_some(bytes))
 }
 
 /// What the name of a file begins with that is not whole yet.

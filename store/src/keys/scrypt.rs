@@ -1,9 +1,14 @@
 //! scrypt, with a bound on the memory that it takes.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::{
+    io::{self, ErrorKind},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+};
 
 use age::{DecryptError, secrecy::SecretString};
 use age_core::format::{FileKey, Stanza};
+
+use crate::keys::memory;
 
 /// The largest scrypt work factor that is read or written. Each step doubles time and memory: 22
 /// takes 4 GiB.
@@ -16,29 +21,39 @@ const MAX_MEMORY: u64 = 512 << 20;
 static MEMORY: Memory = Memory::new();
 
 /// What the derivations of a process take.
+#[derive(Debug)]
 struct Memory {
     in_use: Mutex<InUse>,
     given_back: Condvar,
 }
 
+#[derive(Debug)]
 struct InUse {
     pid: u32,
     bytes: u64,
 }
 
 /// How much one derivation takes, in bytes: 128 × r × N with r = 8, and N as far as it is allowed.
-fn memory(work_factor: u8) -> u64 {
+pub(crate) fn bytes(work_factor: u8) -> u64 {
     1024 << work_factor.min(MAX_WORK_FACTOR)
 }
 
 /// How many derivations run at the same time, at most.
 pub(crate) fn at_once(work_factor: u8) -> usize {
-    usize::try_from(MAX_MEMORY / memory(work_factor))
+    usize::try_from(MAX_MEMORY / bytes(work_factor))
         .unwrap_or(usize::MAX)
         .max(1)
 }
 
+/// Why there is no memory for a derivation.
+#[derive(Debug)]
+pub(crate) struct Scarce {
+    /// How much it takes, in bytes.
+    pub(crate) needed: u64,
+}
+
 /// The memory of one derivation, until it is dropped.
+#[derive(Debug)]
 pub(crate) struct Share {
     memory: &'static Memory,
     bytes: u64,
@@ -46,8 +61,11 @@ pub(crate) struct Share {
 
 impl Share {
     /// Waits until there is as much as this work factor takes.
-    pub(crate) fn wait_for(work_factor: u8) -> Self {
-        MEMORY.wait_for(work_factor)
+    ///
+    /// # Errors
+    /// The machine, or a limit of the process, does not have it: to try would end the process.
+    pub(crate) fn wait_for(work_factor: u8) -> Result<Self, Scarce> {
+        MEMORY.wait_for(work_factor, memory::available)
     }
 }
 
@@ -59,25 +77,37 @@ impl Memory {
         }
     }
 
-    fn wait_for(&'static self, work_factor: u8) -> Share {
-        let bytes = memory(work_factor);
+    fn wait_for(
+        &'static self,
+        work_factor: u8,
+        available: impl Fn() -> u64,
+    ) -> Result<Share, Scarce> {
+        let bytes = bytes(work_factor);
         let mut in_use = self.lock();
         let pid = std::process::id();
         if in_use.pid != pid {
             // A fork inherits what is taken, and none of the threads that would give it back.
             *in_use = InUse { pid, bytes: 0 };
         }
-        while in_use.bytes > 0 && in_use.bytes + bytes > MAX_MEMORY {
+        // What the others take may not be allocated yet.
+        let fits = |in_use: &InUse| {
+            let all = in_use.bytes + bytes;
+            all <= MAX_MEMORY && all <= available()
+        };
+        while in_use.bytes > 0 && !fits(&in_use) {
             in_use = self
                 .given_back
                 .wait(in_use)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+        if in_use.bytes == 0 && bytes > available() {
+            return Err(Scarce { needed: bytes });
+        }
         in_use.bytes += bytes;
-        Share {
+        Ok(Share {
             memory: self,
             bytes,
-        }
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, InUse> {
@@ -93,22 +123,33 @@ impl Drop for Share {
 }
 
 /// Decrypts with a password.
-pub(crate) struct Identity(age::scrypt::Identity);
+pub(crate) struct Identity {
+    identity: age::scrypt::Identity,
+    max_work_factor: u8,
+}
 
 impl Identity {
-    pub(crate) fn new(password: SecretString) -> Self {
+    /// With work factors up to this one.
+    pub(crate) fn new(password: SecretString, max_work_factor: u8) -> Self {
         let mut identity = age::scrypt::Identity::new(password);
         // The crate's own limit follows a timing: a slow machine would refuse the default.
-        identity.set_max_work_factor(MAX_WORK_FACTOR);
-        Self(identity)
+        identity.set_max_work_factor(max_work_factor);
+        Self {
+            identity,
+            max_work_factor,
+        }
     }
 }
 
 impl age::Identity for Identity {
     fn unwrap_stanza(&self, stanza: &Stanza) -> Option<Result<FileKey, DecryptError>> {
         let work_factor = stanza.args.get(1).and_then(|factor| factor.parse().ok());
-        let _share = work_factor.map(Share::wait_for);
-        self.0.unwrap_stanza(stanza)
+        let is_allowed = |factor: &u8| *factor <= self.max_work_factor;
+        let _share = match work_factor.filter(is_allowed).map(Share::wait_for) {
+            Some(Err(_)) => return Some(Err(io::Error::from(ErrorKind::OutOfMemory).into())),
+            share => share,
+        };
+        self.identity.unwrap_stanza(stanza)
     }
 }
 
@@ -134,7 +175,9 @@ mod tests {
             for n in 0..64 {
                 let (now, most) = (&now, &most);
                 scope.spawn(move || {
-                    let share = Share::wait_for([1, 17, 18, 18, 19, MAX_WORK_FACTOR][n % 6]);
+                    let share = MEMORY
+                        .wait_for([1, 17, 18, 18, 19, MAX_WORK_FACTOR][n % 6], || u64::MAX)
+                        .unwrap();
                     let taken = now.fetch_add(share.bytes, Ordering::SeqCst) + share.bytes;
                     if share.bytes <= MAX_MEMORY {
                         most.fetch_max(taken, Ordering::SeqCst);
@@ -158,9 +201,20 @@ mod tests {
             bytes: MAX_MEMORY,
         };
         // Would wait for ever.
-        let share = INHERITED.wait_for(18);
+        let share = INHERITED.wait_for(18, || u64::MAX).unwrap();
         assert_eq!(INHERITED.lock().bytes, share.bytes);
         drop(share);
         assert_eq!(INHERITED.lock().bytes, 0);
+    }
+
+    #[test]
+    fn what_the_machine_does_not_have_is_refused_not_tried() {
+        static SMALL: Memory = Memory::new();
+        let available = || 300 << 20;
+        let scarce = SMALL.wait_for(MAX_WORK_FACTOR, available).unwrap_err();
+        assert_eq!(scarce.needed, 4 << 30);
+        let first = SMALL.wait_for(17, available).unwrap();
+        drop(first);
+        drop(SMALL.wait_for(18, available).unwrap());
     }
 }

@@ -30,7 +30,9 @@ pub(crate) fn parse_recipient(text: &str) -> Result<Recipient, ParseKeyError> {
 
 /// The public half.
 pub(crate) fn recipient_of(identity: &Identity) -> Result<Recipient, ParseKeyError> {
-    Recipient::try_from(identity.clone()).map_err(|e| refusal(&e))
+    let recipient = Recipient::try_from(identity.clone()).map_err(|e| refusal(&e))?;
+    // Only the parser refuses RSA keys under 2048 bits: what is written down must be read again.
+    parse_recipient(&recipient.to_string())
 }
 
 fn refusal(error: &ParseRecipientKeyError) -> ParseKeyError {
@@ -45,7 +47,34 @@ fn refusal(error: &ParseRecipientKeyError) -> ParseKeyError {
     }
 }
 
+/// What a PEM block holds that is no key we can use, and what to do about it.
+fn misplaced(text: &str) -> Option<&'static str> {
+    let (label, rest) = text.strip_prefix("-----BEGIN ")?.split_once("-----")?;
+    Some(match label {
+        "PRIVATE KEY" | "ENCRYPTED PRIVATE KEY" => {
+            "the format PKCS#8 is not supported; convert a copy of the file: ssh-keygen -p -f COPY"
+        }
+        "RSA PRIVATE KEY" if rest.contains("DEK-Info:") => {
+            "the old encrypted PEM format is not supported; convert a copy of the file: \
+             ssh-keygen -p -f COPY"
+        }
+        "EC PRIVATE KEY" => "ECDSA keys cannot decrypt; ed25519 and RSA keys can",
+        "DSA PRIVATE KEY" => "DSA keys cannot decrypt; ed25519 and RSA keys can",
+        "PUBLIC KEY" | "RSA PUBLIC KEY" | "SSH2 PUBLIC KEY" => {
+            "this is a public key; the private half is needed"
+        }
+        "CERTIFICATE" => "this is a certificate; a private key is needed",
+        "PGP PRIVATE KEY BLOCK" | "PGP PUBLIC KEY BLOCK" => {
+            "this is a PGP key, which age cannot use"
+        }
+        _ => return None,
+    })
+}
+
 pub(crate) fn parse_private_key(text: &str) -> Result<PrivateKey, ParseKeyError> {
+    if let Some(reason) = misplaced(text) {
+        return Err(ParseKeyError::new(reason));
+    }
     let unsupported = match Identity::from_buffer(text.as_bytes(), None) {
         Ok(key @ Identity::Unencrypted(_)) => return Ok(PrivateKey::Open(key)),
         Ok(key @ Identity::Encrypted(_)) => return Ok(PrivateKey::Locked(LockedKey(key))),
@@ -58,14 +87,15 @@ pub(crate) fn parse_private_key(text: &str) -> Result<PrivateKey, ParseKeyError>
     };
     Err(match unsupported {
         UnsupportedKey::EncryptedPem => ParseKeyError::new(
-            "the old encrypted PEM format is not supported; convert it: ssh-keygen -o -p",
+            "the old encrypted PEM format is not supported; convert a copy of the file: \
+             ssh-keygen -p -f COPY",
         ),
         UnsupportedKey::EncryptedSsh(cipher) => ParseKeyError::new(format!(
             "the SSH key is locked with the cipher {cipher}, which is not supported"
         )),
-        UnsupportedKey::Hardware(kind) | UnsupportedKey::Type(kind) => {
-            ParseKeyError::new(format!("SSH keys of type {kind} cannot decrypt"))
-        }
+        UnsupportedKey::Hardware(kind) | UnsupportedKey::Type(kind) => ParseKeyError::new(format!(
+            "SSH keys of type {kind} cannot decrypt; ed25519 and RSA keys can"
+        )),
     })
 }
 
@@ -76,10 +106,10 @@ impl LockedKey {
     }
 
     /// `None`: the passphrase is wrong.
-    pub(crate) fn unlock(self, passphrase: SecretString) -> Option<Identity> {
-        match self.0 {
+    pub(crate) fn unlock(&self, passphrase: SecretString) -> Option<Identity> {
+        match &self.0 {
             Identity::Encrypted(key) => key.decrypt(passphrase).ok().map(Identity::from),
-            open => Some(open),
+            open => Some(open.clone()),
         }
     }
 }

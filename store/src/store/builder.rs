@@ -1,6 +1,6 @@
 //! Opening a store.
 
-use std::{os::fd::OwnedFd, path::PathBuf, sync::Arc};
+use std::{os::fd::OwnedFd, path::PathBuf};
 
 use posixage_lock::{Status, Takeover, Wait};
 
@@ -10,7 +10,7 @@ use crate::{
         root::Root,
     },
     error::Error,
-    keys::{Identity, KeySource, Recipient},
+    keys::{Identity, KeySource, MAX_WORK_FACTOR, Recipient},
     store::{Store, keyring::Keyring},
 };
 
@@ -76,7 +76,7 @@ impl StoreBuilder {
     /// [`Password`](crate::Password), or a [`KeySource`]. With none, secrets can be listed, written
     /// and removed, not read. An open store takes more: [`Store::with_identity`].
     pub fn identity(mut self, source: impl Into<KeySource<Identity>>) -> Self {
-        self.keys.identities.push(Arc::new(source.into()));
+        self.keys.identities.push(source.into());
         self
     }
 
@@ -85,7 +85,7 @@ impl StoreBuilder {
     /// recipients in the store's [`StoreConfig`](crate::StoreConfig), or, where there is none, so that every
     /// identity can decrypt. An open store takes more: [`Store::with_recipient`].
     pub fn recipient(mut self, source: impl Into<KeySource<Recipient>>) -> Self {
-        self.keys.recipients.push(Arc::new(source.into()));
+        self.keys.recipients.push(source.into());
         self
     }
 
@@ -101,6 +101,14 @@ impl StoreBuilder {
     /// the store's, or [`DEFAULT_WORK_FACTOR`](crate::DEFAULT_WORK_FACTOR).
     pub fn work_factor(mut self, work_factor: u8) -> Self {
         self.work_factor = Some(work_factor);
+        self
+    }
+
+    /// The most scrypt work (log2 of N, 1..=22) that is done to try or to use a password, whatever the
+    /// store's files ask for: 22 by default, which takes 4 GiB and some ten seconds. Who can write the
+    /// store's files decides how much is asked for.
+    pub fn max_work_factor(mut self, work_factor: u8) -> Self {
+        self.keys.max_work_factor = work_factor.min(MAX_WORK_FACTOR);
         self
     }
 

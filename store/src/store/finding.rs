@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf};
 
-use crate::{id::Id, keys::KeyType, text::Shown};
+use crate::{damage::Damage, id::Id, keys::KeyType, text::Shown};
 
 /// One thing that [`Store::verify`](crate::Store::verify) found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub enum Problem {
     /// The file is missing, no regular file, too large, or not what it should contain; says what.
     Damaged {
         /// What is wrong.
-        reason: String,
+        reason: Damage,
     },
     /// The system does not let it be read, so that nothing is known about it; says why.
     Unreadable {
@@ -131,7 +131,8 @@ impl fmt::Display for Problem {
             }
             Self::Owner { owner } => write!(f, "belongs to user {owner}"),
             Self::Empty => f.write_str("is an empty directory"),
-            Self::Damaged { reason } | Self::Recipients { reason } => f.write_str(reason),
+            Self::Damaged { reason } => reason.fmt(f),
+            Self::Recipients { reason } => f.write_str(reason),
             Self::Unreadable { reason } => write!(f, "cannot be read: {reason}"),
             Self::NoCopy { key_type } => {
                 write!(

@@ -1,8 +1,12 @@
 //! What the header of an age file tells without a key.
 
 use crate::{
+    damage::Damage,
     disk::config::StoreConfig,
-    keys::{KeyType, MAX_WORK_FACTOR, Recipient, cipher},
+    keys::{
+        KeyType, MAX_WORK_FACTOR, Recipient,
+        cipher::{self, Refusal},
+    },
     store::finding::Problem,
 };
 
@@ -13,10 +17,16 @@ pub(crate) fn check(
     key_type: KeyType,
     config: Option<&StoreConfig>,
 ) -> Option<Problem> {
-    let Ok(stanzas) = cipher::stanzas(file) else {
-        return Some(Problem::Damaged {
-            reason: "is not an age file, or its header is damaged".into(),
-        });
+    let stanzas = match cipher::stanzas(file) {
+        Ok(stanzas) => stanzas,
+        Err(Refusal::HeaderTooLarge) => {
+            let reason = Damage::HeaderTooLarge;
+            return Some(Problem::Damaged { reason });
+        }
+        Err(Refusal::Age(_)) => {
+            let reason = Damage::Header;
+            return Some(Problem::Damaged { reason });
+        }
     };
     let wanted = config.map(|config| {
         let of_type = |recipient: &&Recipient| recipient.key_type() == key_type;
@@ -32,11 +42,8 @@ pub(crate) fn check(
             match factor {
                 Some(1..=MAX_WORK_FACTOR) if tag == "scrypt" => {}
                 Some(factor) if tag == "scrypt" => {
-                    return Some(Problem::Damaged {
-                        reason: format!(
-                            "asks for scrypt work factor {factor}; the limit is {MAX_WORK_FACTOR}"
-                        ),
-                    });
+                    let reason = Damage::WorkFactor { required: factor };
+                    return Some(Problem::Damaged { reason });
                 }
                 _ => return differ("is not encrypted with a password".into()),
             }

@@ -1,7 +1,7 @@
 //! The keys of a store handle, in the order in which they are tried.
 
 use std::{
-    io,
+    io::ErrorKind,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -9,11 +9,15 @@ use age::DecryptError;
 use zeroize::Zeroizing;
 
 use crate::{
+    damage::Damage,
     disk::{root::Root, sealed::Sealed},
-    error::{Attempt, Error},
+    error::{Attempt, Error, Misfit},
     id::Id,
-    keys::{Identity, KeyError, KeySource, KeyType, MAX_WORK_FACTOR, Recipient, cipher},
-    secret::MAX_VALUE_LEN,
+    keys::{
+        Identity, KeyError, KeySource, KeyType, MAX_WORK_FACTOR, Recipient,
+        cipher::{self, Refusal},
+        scrypt,
+    },
 };
 
 /// Whether a key that is not there yet may be fetched, which may mean to ask a person.
@@ -26,14 +30,27 @@ pub(crate) enum Fetch {
 }
 
 /// A clone shares the keys: what one has fetched the other has.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Keyring {
     /// What decrypts, in the order in which it is tried.
-    pub(crate) identities: Vec<Arc<KeySource<Identity>>>,
+    pub(crate) identities: Vec<KeySource<Identity>>,
     /// What the caller encrypts to instead of the store's own recipients.
-    pub(crate) recipients: Vec<Arc<KeySource<Recipient>>>,
+    pub(crate) recipients: Vec<KeySource<Recipient>>,
     /// Held while a callback runs: two that ask a person would read each other's answers.
     asking: Arc<Mutex<()>>,
+    /// The most scrypt work that is done for a password.
+    pub(crate) max_work_factor: u8,
+}
+
+impl Default for Keyring {
+    fn default() -> Self {
+        Self {
+            identities: Vec::new(),
+            recipients: Vec::new(),
+            asking: Arc::default(),
+            max_work_factor: MAX_WORK_FACTOR,
+        }
+    }
 }
 
 impl Keyring {
@@ -48,6 +65,18 @@ impl Keyring {
         source.peek().unwrap_or_else(|| {
             let _asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
             source.load()
+        })
+    }
+
+    /// The same of one of its answers; `None` if no more are asked for.
+    fn answer<'a, T>(
+        &self,
+        source: &'a KeySource<T>,
+        turn: usize,
+    ) -> Option<Result<&'a [T], KeyError>> {
+        source.answered(turn).or_else(|| {
+            let _asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+            source.answer(turn)
         })
     }
 
@@ -67,20 +96,23 @@ impl Keyring {
     ) -> Result<Zeroizing<Vec<u8>>, Error> {
         let mut attempts = Vec::new();
         let mut damaged = None;
-        let wanted =
-            |source: &&Arc<KeySource<Identity>>| only.is_none_or(|t| t == source.key_type());
+        let wanted = |source: &&KeySource<Identity>| only.is_none_or(|t| t == source.key_type());
         for source in self.identities.iter().filter(wanted) {
             tracing::debug!(%id, key = source.name(), "trying");
-            let fails = |reason: &str| Attempt {
+            let fails = |reason| Attempt {
                 key: source.name().into(),
-                reason: reason.into(),
+                reason,
             };
+            if let Some(Err(error)) = source.peek() {
+                attempts.push(fails(Misfit::Unavailable(error)));
+                continue;
+            }
             let key_type = source.key_type();
             let file = sealed.ciphertexts.iter().find(|(t, _)| *t == key_type);
             let Some((_, file)) = file else {
                 // A key that nobody has fetched was not tried.
                 if source.peek().is_some() {
-                    attempts.push(fails("the secret has no copy for this type of key"));
+                    attempts.push(fails(Misfit::NoCopy));
                 }
                 continue;
             };
@@ -92,31 +124,44 @@ impl Keyring {
                 }
             };
             if !may_fit(source, file) {
-                attempts.push(fails("not a recipient"));
+                attempts.push(fails(Misfit::NotARecipient));
                 continue;
             }
-            let identities = match fetch {
-                Fetch::Allowed => self.load(source),
-                Fetch::Never => source.peek().unwrap_or(Ok(&[])),
-            };
-            let identities = match identities {
-                Ok(identities) => identities,
-                Err(error) => {
-                    attempts.push(fails(&error.to_string()));
-                    continue;
+            for turn in 0.. {
+                let answer = match fetch {
+                    Fetch::Allowed => self.answer(source, turn),
+                    Fetch::Never => source.answered(turn),
+                };
+                let identities = match answer {
+                    Some(Ok(identities)) => identities,
+                    Some(Err(error)) => {
+                        attempts.push(fails(Misfit::Unavailable(error)));
+                        break;
+                    }
+                    None => break,
+                };
+                let mut is_wrong = false;
+                for identity in identities {
+                    match cipher::decrypt(file, identity, self.max_work_factor) {
+                        Ok(value) => return Ok(value),
+                        Err(error) => match self.judge(&error, key_type, file) {
+                            Ok(misfit) => {
+                                is_wrong |= matches!(misfit, Misfit::WrongPassword);
+                                attempts.push(fails(misfit));
+                            }
+                            Err(damage) => {
+                                damaged.get_or_insert((key_type, damage));
+                            }
+                        },
+                    }
                 }
-            };
-            for identity in identities {
-                match cipher::decrypt(file, identity) {
-                    Ok(value) => return Ok(value),
-                    Err(error) => match misfit(&error, key_type) {
-                        Some(reason) => attempts.push(fails(reason)),
-                        None => {
-                            damaged.get_or_insert((key_type, damage(&error)));
-                        }
-                    },
+                // Only a wrong password is asked for again.
+                if !is_wrong {
+                    break;
                 }
             }
+            let unusable = source.passed_over().iter().cloned();
+            attempts.extend(unusable.map(|error| fails(Misfit::Unavailable(error))));
         }
         Err(match damaged {
             Some((key_type, reason)) => Error::Damaged {
@@ -132,6 +177,39 @@ impl Keyring {
         })
     }
 
+    /// Why a key does not open an age file that may be whole; otherwise what is wrong with the file.
+    fn judge(&self, error: &Refusal, key_type: KeyType, file: &[u8]) -> Result<Misfit, Damage> {
+        let Refusal::Age(error) = error else {
+            return Err(Damage::HeaderTooLarge);
+        };
+        match error {
+            DecryptError::NoMatchingKeys => Ok(Misfit::NotARecipient),
+            DecryptError::DecryptionFailed if key_type == KeyType::Password => {
+                Ok(Misfit::WrongPassword)
+            }
+            DecryptError::ExcessiveWork { required, .. } if *required <= MAX_WORK_FACTOR => {
+                Ok(Misfit::TooMuchWork {
+                    required: *required,
+                    limit: self.max_work_factor,
+                })
+            }
+            DecryptError::ExcessiveWork { required, .. } => Err(Damage::WorkFactor {
+                required: *required,
+            }),
+            DecryptError::Io(e) if e.kind() == ErrorKind::OutOfMemory => Ok(Misfit::OutOfMemory {
+                needed: scrypt::bytes(work_factor_of(file)),
+            }),
+            DecryptError::Io(e) if e.kind() == ErrorKind::FileTooLarge => {
+                Err(Damage::ValueTooLarge)
+            }
+            DecryptError::Io(_) => Err(Damage::Altered),
+            DecryptError::UnknownFormat => Err(Damage::UnknownVersion),
+            DecryptError::InvalidHeader => Err(Damage::Header),
+            DecryptError::InvalidMac => Err(Damage::HeaderAltered),
+            _ => Err(Damage::Undecryptable),
+        }
+    }
+
     /// Whom to encrypt to so that each of these identities can decrypt.
     pub(crate) fn readers(&self) -> Result<Vec<Recipient>, Error> {
         let mut recipients = Vec::new();
@@ -143,7 +221,7 @@ impl Keyring {
 
     /// The first password, fetched if need be.
     pub(crate) fn password(&self) -> Result<Option<Recipient>, Error> {
-        let is_password = |s: &&Arc<KeySource<Identity>>| s.key_type() == KeyType::Password;
+        let is_password = |s: &&KeySource<Identity>| s.key_type() == KeyType::Password;
         match self.identities.iter().find(is_password) {
             Some(source) => Ok(self.recipients_of(source)?.into_iter().next()),
             None => Ok(None),
@@ -158,31 +236,13 @@ impl Keyring {
     }
 }
 
-/// Why a key does not fit an age file that may be whole; `None` if the file is damaged.
-fn misfit(error: &DecryptError, key_type: KeyType) -> Option<&'static str> {
-    match (error, key_type) {
-        (DecryptError::NoMatchingKeys, _) => Some("not a recipient"),
-        (DecryptError::DecryptionFailed, KeyType::Password) => Some("wrong password"),
-        _ => None,
-    }
-}
-
-fn damage(error: &DecryptError) -> String {
-    match error {
-        DecryptError::ExcessiveWork { required, .. } => {
-            format!("asks for scrypt work factor {required}; the limit is {MAX_WORK_FACTOR}")
-        }
-        DecryptError::UnknownFormat => {
-            "is of an unknown age version, or its header is damaged".into()
-        }
-        DecryptError::InvalidHeader => "is not an age file, or its header is damaged".into(),
-        DecryptError::InvalidMac => "has a damaged header".into(),
-        DecryptError::Io(e) if e.kind() == io::ErrorKind::FileTooLarge => {
-            format!("holds a value over the limit of {MAX_VALUE_LEN} bytes")
-        }
-        DecryptError::Io(_) => "is truncated or altered".into(),
-        _ => "does not decrypt".into(),
-    }
+/// The scrypt work factor that a file for a password asks for.
+fn work_factor_of(file: &[u8]) -> u8 {
+    let stanzas = cipher::stanzas(file).unwrap_or_default();
+    let factor = stanzas.first().and_then(|(_, args)| args.get(1));
+    factor
+        .and_then(|factor| factor.parse().ok())
+        .unwrap_or_default()
 }
 
 /// Whether a key that is not there yet can fit `file`: nobody is asked for the passphrase of an SSH

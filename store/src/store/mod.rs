@@ -129,7 +129,7 @@ impl Store {
     #[must_use]
     pub fn with_identity(&self, source: impl Into<KeySource<Identity>>) -> Self {
         let mut keyring = Keyring::clone(&self.keyring);
-        keyring.identities.push(Arc::new(source.into()));
+        keyring.identities.push(source.into());
         self.with_keyring(keyring)
     }
 
@@ -138,7 +138,7 @@ impl Store {
     #[must_use]
     pub fn with_recipient(&self, source: impl Into<KeySource<Recipient>>) -> Self {
         let mut keyring = Keyring::clone(&self.keyring);
-        keyring.recipients.push(Arc::new(source.into()));
+        keyring.recipients.push(source.into());
         self.with_keyring(keyring)
     }
 
@@ -288,12 +288,13 @@ impl Store {
     /// would wait for itself. It runs before anything is written, so a crash in it changes nothing.
     ///
     /// # Errors
-    /// [`Error::Update`] with what `change` returned, and those of [`get`](Self::get) and
-    /// [`set`](Self::set). The store is as it was before.
-    pub fn update<F>(&self, id: &Id, change: F) -> Result<(), Error>
-    where
-        F: FnOnce(Option<&Secret>) -> Result<Change, Box<dyn std::error::Error + Send + Sync>>,
-    {
+    /// What `change` returned, and those of [`get`](Self::get) and [`set`](Self::set), in the closure's own
+    /// type of error: [`Error`], or one that is made from it. The store is as it was before.
+    pub fn update<E: From<Error>>(
+        &self,
+        id: &Id,
+        change: impl FnOnce(Option<&Secret>) -> Result<Change, E>,
+    ) -> Result<(), E> {
         write::update(self, id, change)
     }
 

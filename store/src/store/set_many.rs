@@ -27,7 +27,7 @@ const WAITERS: usize = 64;
 
 /// Why [`Store::set_many`] did not write all secrets.
 #[derive(Debug, thiserror::Error)]
-#[error("{source}; secrets written before it: {written}")]
+#[error("{error}; secrets written before it: {written}")]
 #[non_exhaustive]
 pub struct SetManyError {
     /// How many are written: the first ones, in the order given. The others are as they were.
@@ -36,12 +36,12 @@ pub struct SetManyError {
     /// are there, and may be gone again after a power cut.
     pub written: usize,
     /// What went wrong.
-    pub source: Error,
+    pub error: Error,
 }
 
 impl From<SetManyError> for Error {
     fn from(error: SetManyError) -> Self {
-        error.source
+        error.error
     }
 }
 
@@ -76,9 +76,9 @@ fn write_chunk(
 ) -> Result<(), SetManyError> {
     let (more, result) = commit_chunk(store, chunk);
     *written += more;
-    result.map_err(|source| SetManyError {
+    result.map_err(|error| SetManyError {
         written: *written,
-        source,
+        error,
     })
 }
 

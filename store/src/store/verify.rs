@@ -13,6 +13,7 @@ use rustix::{
 
 use crate::{
     commit::sweep,
+    damage::Damage,
     disk::{
         held::{Exclusive, Shared},
         layout::{self, File, Name, OLD},
@@ -82,8 +83,12 @@ pub(super) fn verify(
     checked?;
     for id in read::all_ids(store)? {
         let sealed = check.locked(|check, held| check.secret(held, &id));
-        if let (true, Ok(Some(sealed))) = (what.decrypt, &sealed) {
-            check.values(&id, sealed);
+        // Without the lock: whoever wrote these files decides how long it takes to parse them.
+        if let Ok(Some(sealed)) = &sealed {
+            check.headers(&id, sealed);
+            if what.decrypt {
+                check.values(&id, sealed);
+            }
         }
         check.findings.drain(..).for_each(&mut found);
         sealed?;
@@ -205,8 +210,8 @@ impl Check<'_> {
     /// What cannot be read is found: on a bad disk, say, the others are to be checked all the more.
     fn secret(&mut self, held: &Held, id: &Id) -> Result<Option<Sealed>, Error> {
         match self.look_at(held, id) {
-            Err(Error::Io { path, source, .. }) => {
-                let reason = posixage_lock::reason(&source).to_string();
+            Err(Error::Io { path, error, .. }) => {
+                let reason = posixage_lock::reason(&error).to_string();
                 self.report(path, Some(id), Problem::Unreadable { reason }, false);
                 Ok(None)
             }
@@ -225,7 +230,7 @@ impl Check<'_> {
             Err(e) => return Err(Error::io("stat", path, e)),
         };
         if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
-            let reason = "is not a directory".into();
+            let reason = Damage::NotADirectory;
             self.report(path, Some(id), Problem::Damaged { reason }, false);
             return Ok(None);
         }
@@ -251,10 +256,7 @@ impl Check<'_> {
             return Ok(None);
         }
         match Sealed::read(root, held.shared(), id) {
-            Ok(sealed) => {
-                self.headers(id, &path, &sealed);
-                Ok(Some(sealed))
-            }
+            Ok(sealed) => Ok(Some(sealed)),
             Err(Error::Damaged { path, reason, .. }) => {
                 self.report(path, Some(id), Problem::Damaged { reason }, false);
                 Ok(None)
@@ -299,7 +301,8 @@ impl Check<'_> {
     }
 
     /// What the ciphertexts say about themselves without being decrypted.
-    fn headers(&mut self, id: &Id, path: &Path, sealed: &Sealed) {
+    fn headers(&mut self, id: &Id, sealed: &Sealed) {
+        let path = self.store.inner.root.path_of(id.directory_name());
         let config = self.store.config();
         for (key_type, file) in &sealed.ciphertexts {
             let path = path.join(key_type.file_name());
@@ -324,7 +327,7 @@ impl Check<'_> {
             .into_iter()
             .filter(|t| config.wants(*t) && !there(*t))
         {
-            self.report(path.into(), Some(id), Problem::NoCopy { key_type }, false);
+            self.report(path.clone(), Some(id), Problem::NoCopy { key_type }, false);
         }
     }
 
@@ -351,7 +354,7 @@ impl Check<'_> {
                     self.report(copy, Some(id), Problem::Damaged { reason }, false);
                 }
                 Err(_) if self.has_recipient(*key_type) => {
-                    let reason = "does not decrypt with a key of the store".into();
+                    let reason = Damage::NotForItsRecipient;
                     self.report(copy, Some(id), Problem::Damaged { reason }, false);
                 }
                 Err(_) => {

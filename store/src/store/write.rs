@@ -1,13 +1,20 @@
 //! Writing to a store: stage, lock, fence, publish, unlock, remove what was displaced.
 
-use std::sync::atomic::Ordering;
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::atomic::Ordering,
+};
 
 use crate::{
     commit::{self, Batch, Overwrite, stage::Stage, sweep},
     disk::{held::Exclusive, layout::METADATA, sealed::Sealed},
     error::Error,
     id::Id,
-    keys::{KeyError, KeyType, Recipient, cipher},
+    keys::{
+        KeyError, KeyType, Recipient,
+        cipher::{self, NotEncrypted},
+        scrypt::Scarce,
+    },
     metadata::Metadata,
     secret::{MAX_VALUE_LEN, Secret},
     store::{Store, keyring::Fetch, read},
@@ -47,23 +54,25 @@ pub(super) fn remove(store: &Store, id: &Id) -> Result<(), Error> {
     Ok(())
 }
 
-pub(super) fn update<F>(store: &Store, id: &Id, change: F) -> Result<(), Error>
-where
-    F: FnOnce(Option<&Secret>) -> Result<Change, Box<dyn std::error::Error + Send + Sync>>,
-{
+pub(super) fn update<E: From<Error>>(
+    store: &Store,
+    id: &Id,
+    change: impl FnOnce(Option<&Secret>) -> Result<Change, E>,
+) -> Result<(), E> {
     let root = &store.inner.root;
     root.check_writable()?;
     let open = |sealed: &Sealed, fetch| store.keyring.open(root, id, sealed, None, fetch);
-    // Keys are fetched now: nothing asks for a password under the lock.
-    let recipients = recipients(store, id)?;
+    // Keys are fetched now: nothing asks for a password under the lock. First to read: a password
+    // that is wrong is asked for again, and the right one is the one to encrypt with.
     let before = match read::sealed(store, id) {
         Ok(sealed) => {
             let value = open(&sealed, Fetch::Allowed)?;
             Some((sealed, value))
         }
         Err(Error::NotFound { .. }) => None,
-        Err(error) => return Err(error),
+        Err(error) => return Err(error.into()),
     };
+    let recipients = recipients(store, id)?;
 
     let exclusive = exclusive(store)?;
     let current = match Sealed::read(root, &exclusive, id) {
@@ -75,13 +84,9 @@ where
             Some(Secret::from(value).with_metadata(sealed.metadata))
         }
         Err(Error::NotFound { .. }) => None,
-        Err(error) => return Err(error),
+        Err(error) => return Err(error.into()),
     };
-    let change = change(current.as_ref()).map_err(|source| Error::Update {
-        id: id.clone(),
-        source,
-    })?;
-    match change {
+    match change(current.as_ref())? {
         Change::Keep => Ok(()),
         Change::Remove if current.is_none() => Ok(()),
         Change::Remove => {
@@ -93,7 +98,7 @@ where
         Change::Set(secret) => {
             let mut stage = stage(store, id, &secret, &recipients)?;
             stage.sync()?;
-            publish(store, exclusive, &mut stage, id, Overwrite::Allow)
+            Ok(publish(store, exclusive, &mut stage, id, Overwrite::Allow)?)
         }
     }
 }
@@ -132,17 +137,38 @@ pub(super) fn stage<'s>(
         id: id.clone(),
         len,
     })?;
-    let files =
-        cipher::encrypt(value, recipients, store.work_factor()).map_err(|e| Error::Encrypt {
-            id: id.clone(),
-            reason: e.to_string(),
-        })?;
+    let files = encrypt(store, id, value, recipients)?;
     let mut stage = Stage::new(&store.inner.root)?;
     stage.write(METADATA, &metadata)?;
     for (key_type, file) in files {
         stage.write(key_type.file_name(), &file)?;
     }
     Ok(stage)
+}
+
+fn encrypt(
+    store: &Store,
+    id: &Id,
+    value: &[u8],
+    recipients: &[Recipient],
+) -> Result<BTreeMap<KeyType, Vec<u8>>, Error> {
+    let (required, limit) = (store.work_factor(), store.keyring.max_work_factor);
+    let mut types = recipients.iter().map(Recipient::key_type);
+    let id = id.clone();
+    if required > limit && types.any(|key_type| key_type == KeyType::Password) {
+        return Err(Error::TooMuchWork {
+            id,
+            required,
+            limit,
+        });
+    }
+    cipher::encrypt(value, recipients, required).map_err(|e| match e {
+        NotEncrypted::Scarce(Scarce { needed }) => Error::OutOfMemory { id, needed },
+        NotEncrypted::Age(e) => Error::Encrypt {
+            id,
+            reason: e.to_string(),
+        },
+    })
 }
 
 /// Commits one stage that is on disk, releases the lock, and removes what was displaced.
@@ -184,12 +210,7 @@ pub(super) fn recipients(store: &Store, id: &Id) -> Result<Vec<Recipient>, Error
     } else {
         all = store.keyring.readers()?;
     }
-    let mut distinct: Vec<Recipient> = Vec::with_capacity(all.len());
-    for recipient in all {
-        if !distinct.contains(&recipient) {
-            distinct.push(recipient);
-        }
-    }
+    let distinct = distinct(all);
     if distinct.is_empty() {
         return Err(Error::NoRecipients { id: id.clone() });
     }
@@ -201,5 +222,23 @@ pub(super) fn recipients(store: &Store, id: &Id) -> Result<Vec<Recipient>, Error
     {
         return Err(Error::SeveralPasswords { id: id.clone() });
     }
+    if !cipher::fit_into_header(&distinct) {
+        return Err(Error::TooManyRecipients { id: id.clone() });
+    }
     Ok(distinct)
+}
+
+/// Each recipient once. Different passwords differ; all others are what they print as.
+fn distinct(mut all: Vec<Recipient>) -> Vec<Recipient> {
+    let mut seen = HashSet::with_capacity(all.len());
+    let mut passwords: Vec<Recipient> = Vec::new();
+    all.retain(|recipient| match recipient.key_type() {
+        KeyType::Password if passwords.contains(recipient) => false,
+        KeyType::Password => {
+            passwords.push(recipient.clone());
+            true
+        }
+        _ => seen.insert(recipient.to_string()),
+    });
+    all
 }

@@ -2,8 +2,10 @@
 
 mod completions;
 mod get;
+mod hidden_keys;
 mod ignored_signals;
 mod init;
+mod key_files;
 mod list;
 mod lock;
 mod newcomer;

@@ -88,7 +88,7 @@ fn a_secret_set_aside_can_be_removed() {
 #[test]
 fn a_secret_set_aside_is_seen_by_an_update() {
     let (subject, store) = died_between();
-    let updated = store.update(subject.id(), |current| {
+    let updated = store.update(subject.id(), |current| -> Result<_, Error> {
         let current = current.map(|secret| marked::mark_of(subject.id(), secret));
         assert_eq!(current, Some(Ok(1)));
         Ok(Change::Set(marked::secret(subject.id(), 3)))

@@ -36,7 +36,7 @@ fn a_key_that_does_not_fit_is_said_to_and_never_not_found() {
     refuses(&wrong, "age-stranger.txt (not a recipient)");
     assert!(wrong.out().contains("docker/host") && wrong.out().contains("hint: "));
     let missing = get().env("POSIXAGE_IDENTITY", "/no/such/key").run();
-    refuses(&missing, "/no/such/key");
+    refuses(&missing, "named by POSIXAGE_IDENTITY: no such file");
     fs::remove_file(sandbox.identity()).unwrap();
     let none = get().run();
     refuses(&none, "no key fits secret docker/host");

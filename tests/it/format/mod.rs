@@ -7,3 +7,4 @@ mod damaged_files;
 mod golden;
 mod neighbours;
 mod other_copies;
+mod planted;

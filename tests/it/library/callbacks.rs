@@ -79,7 +79,9 @@ fn a_callback_is_asked_once_and_never_under_the_lock() {
     );
     assert_eq!(store.get(&x()).unwrap().expose(), b"value");
     store.set(&x(), &Secret::new("new")).unwrap();
-    store.update(&x(), |_| Ok(Change::Keep)).unwrap();
+    store
+        .update(&x(), |_| Ok::<_, posixage::Error>(Change::Keep))
+        .unwrap();
     assert_eq!(store.filter(&Pattern::all()).unwrap().count(), 1);
     assert_eq!(store.get(&x()).unwrap().expose(), b"new");
     assert_eq!(guarded.calls.load(Ordering::Relaxed), 1);
@@ -96,7 +98,9 @@ fn holds_no_lock_whatever_needs_it_first() {
         }),
         ("set", |store| store.set(&x(), &Secret::new("new")).unwrap()),
         ("update", |store| {
-            store.update(&x(), |_| Ok(Change::Keep)).unwrap()
+            store
+                .update(&x(), |_| Ok::<_, posixage::Error>(Change::Keep))
+                .unwrap()
         }),
     ];
     for (name, needs_it) in uses {

@@ -68,7 +68,7 @@ fn an_error_says_how_many_are_written_and_leaves_the_others() {
     });
     let error = store.set_many(secrets).unwrap_err();
     assert!(
-        matches!(&error.source, Error::MetadataTooLarge { id: named, .. } if *named == id(too_large))
+        matches!(&error.error, Error::MetadataTooLarge { id: named, .. } if *named == id(too_large))
     );
     assert!(0 < error.written && error.written <= too_large, "{error}");
     let said = format!("; secrets written before it: {}", error.written);
@@ -95,7 +95,7 @@ fn no_more_is_asked_for_than_there_is_room_for() {
     });
     let error = store.set_many(secrets).unwrap_err();
     assert!(
-        matches!(error.source, Error::ValueTooLarge { .. }),
+        matches!(error.error, Error::ValueTooLarge { .. }),
         "{error}"
     );
     assert_eq!(error.written, 6);

@@ -189,7 +189,8 @@ fn debug_output_of_the_library_shows_no_secret() {
         .unwrap()
         .get(&id)
         .unwrap_err();
-    let update = store.update(&id, |_| Err("no".into())).unwrap_err();
+    let update = posixage::Error::NotFound { id: id.clone() };
+    let update = store.update(&id, |_| Err(update)).unwrap_err();
     let change = posixage::Change::Set(secret.clone());
     let listed: Vec<_> = store.list(&Pattern::all()).unwrap().collect();
     let shown = format!(

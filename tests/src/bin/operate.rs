@@ -95,7 +95,7 @@ fn run(store: &Store, kind: &str, id: &Id, mark: Mark) -> Result<()> {
         }
         "create" => store.create(id, &secret)?,
         "remove" => store.remove(id)?,
-        "update" => store.update(id, |current| {
+        "update" => store.update(id, |current| -> Result<_> {
             if let Some(current) = current {
                 marked::mark_of(id, current)?;
             }

@@ -71,7 +71,7 @@ fn one(store: &Store, log: &File, chance: &mut Chance, mark: marked::Mark) -> Re
         65..85 => {
             write(format!("update {id} {mark} {}\n", now()))?;
             let mut found = None;
-            store.update(&id, |current| {
+            store.update(&id, |current| -> Result<_> {
                 found = current
                     .map(|secret| marked::mark_of(&id, secret))
                     .transpose()?;

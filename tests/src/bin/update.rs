@@ -41,7 +41,7 @@ fn run() -> Result<()> {
 }
 
 fn increment(store: &Store, id: &Id) -> Result<()> {
-    store.update(id, |current| {
+    store.update(id, |current| -> Result<_> {
         let number: u32 = match current {
             Some(secret) => std::str::from_utf8(secret.expose())?.parse()?,
             None => 0,
@@ -52,7 +52,7 @@ fn increment(store: &Store, id: &Id) -> Result<()> {
 }
 
 fn hold(store: &Store, id: &Id, value: &str) -> Result<()> {
-    store.update(id, |_| {
+    store.update(id, |_| -> Result<_> {
         println!("held");
         io::stdout().flush()?;
         io::stdin().read_line(&mut String::new())?;

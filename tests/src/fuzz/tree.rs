@@ -131,7 +131,7 @@ fn verify(ground: &Ground, what: VerifyOptions) {
 /// An ordinary user cannot read a file of mode 0.
 fn is_refused(error: &Error) -> bool {
     let kind = std::io::ErrorKind::PermissionDenied;
-    matches!(error, Error::Io { source, .. } if source.kind() == kind)
+    matches!(error, Error::Io { error, .. } if error.kind() == kind)
 }
 
 /// Reads in every way. A value that comes out is one that went in.

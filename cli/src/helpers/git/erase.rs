@@ -1,9 +1,9 @@
 //! `erase`: a credential that was refused.
 
-use posixage::{Change, Error, Store};
+use posixage::{Change, Store};
 
 use crate::{
-    failure::{self, Failure},
+    failure::{self, Code, Failure},
     helpers::git::{
         description::{Attribute, Description},
         entry::{self, Entry},
@@ -32,23 +32,24 @@ pub(super) fn run(settings: &Settings, request: &Description) -> Result<(), Fail
     for entry in entries {
         let erased = match compares {
             true => erase_same(&store, &entry, request),
-            false => store.remove(&entry.id),
+            false => store.remove(&entry.id).map_err(Failure::from),
         };
         match erased {
-            Ok(()) | Err(Error::NotFound { .. }) => {}
-            Err(error) => failures.push(error.into()),
+            Ok(()) => {}
+            Err(failure) if failure.exit_code() == Code::NotFound => {}
+            Err(failure) => failures.push(failure),
         }
     }
     failure::all(failures)
 }
 
 /// Compares and removes under one lock: no newer password is stored in between.
-fn erase_same(store: &Store, entry: &Entry, request: &Description) -> Result<(), Error> {
+fn erase_same(store: &Store, entry: &Entry, request: &Description) -> Result<(), Failure> {
     store.update(&entry.id, |secret| {
         let Some(secret) = secret else {
             return Ok(Change::Keep);
         };
-        let credential = Description::parse(secret.expose()).map_err(|e| e.to_string())?;
+        let credential = Description::parse(secret.expose()).map_err(Failure::new)?;
         let is_same = COMPARED.iter().all(|attribute| {
             let wanted = request.get(*attribute);
             wanted.is_none() || wanted == credential.get(*attribute)
