@@ -167,17 +167,26 @@ impl LockFile {
         self.contend(Mode::Exclusive, wait, Takeover::Stale)
     }
 
-    /// Who holds the lock and who waits for it. Neither makes nor touches the lock file.
+    /// The holders of the lock and the processes that wait for it. Neither makes nor touches the lock
+    /// file.
+    ///
+    /// Where not every holder can be seen (another PID namespace, no /proc, a network or FUSE file
+    /// system) and none is, the lock is tried for a few microseconds.
     ///
     /// # Errors
     ///
     /// [`Error::Io`] when the directory cannot be searched.
     pub fn status(&self) -> Result<Status, Error> {
-        self.system.status().map_err(|errno| Error::Io {
+        let mut status = self.system.status().map_err(|errno| Error::Io {
             op: "stat",
             path: self.path.to_path_buf(),
             source: errno.into(),
-        })
+        })?;
+        status.held = match status.exists {
+            true => status.held.or_else(|| self.system.probe()),
+            false => Some(false),
+        };
+        Ok(status)
     }
 
     fn contend(&self, mode: Mode, wait: Wait, takeover: Takeover) -> Result<Guard, Error> {

@@ -10,11 +10,15 @@ use crate::Mode;
 pub struct Status {
     /// Whether there is a lock file. There is none before the first lock.
     pub exists: bool,
-    /// How long ago a holder, or a new waiter, refreshed it, by the wall clock.
+    /// Whether a process holds it; none when that cannot be told.
+    pub held: Option<bool>,
+    /// How long ago a holder, or a process that began to wait, refreshed it, by the wall clock.
     pub heartbeat_age: Option<Duration>,
-    /// The holders; empty when there are none, or when the holder cannot be seen from here (another
-    /// machine, another container).
+    /// The holders. Empty when there is none, or none that can be seen from here: on another
+    /// machine, outside of this container, without a /proc.
     pub holders: Vec<Holder>,
+    /// Whether `holders` are all that there are.
+    pub(crate) is_complete: bool,
     /// The processes that wait for it.
     pub waiters: Vec<u32>,
 }
@@ -41,12 +45,21 @@ pub struct Holder {
 pub enum Activity {
     /// It runs, or sleeps until something happens.
     Alive,
-    /// It was stopped by a signal, or by a debugger, and goes on only when told to.
+    /// All of its threads were stopped, by a signal or a debugger, and continue only when told to.
     Stopped,
     /// It waits for a device, and cannot be interrupted.
     Uninterruptible,
     /// It has ended and its parent has not noticed; a descendant keeps its descriptor.
     Ended,
+    /// There is such a process. What it does is hidden from this user (`hidepid` of /proc).
+    Hidden,
+}
+
+impl Status {
+    /// Whether there are holders, all of them can be seen, and all are stopped.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.is_complete && !self.holders.is_empty() && self.holders.iter().all(Holder::is_stopped)
+    }
 }
 
 impl Holder {
@@ -65,7 +78,7 @@ impl fmt::Display for Holder {
             write!(f, " ({command})")?;
         }
         match self.state {
-            Some(Activity::Alive) => Ok(()),
+            Some(Activity::Alive | Activity::Hidden) => Ok(()),
             Some(Activity::Stopped) => f.write_str(", stopped"),
             Some(Activity::Uninterruptible) => f.write_str(", waiting for a device"),
             Some(Activity::Ended) | None => {
@@ -80,7 +93,11 @@ impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.holders.as_slice() {
             [] if !self.exists => return f.write_str("no lock file"),
-            [] => f.write_str("no holder to be seen from here")?,
+            [] => f.write_str(match self.held {
+                Some(true) => "held, by which process cannot be seen from here",
+                Some(false) => "free",
+                None => "cannot be told from here whether it is held",
+            })?,
             [first, others @ ..] => {
                 write!(f, "held by {first}")?;
                 match others {

@@ -39,6 +39,8 @@ struct Key {
 
 #[derive(Serialize)]
 struct Lock {
+    /// Null where that cannot be told.
+    held: Option<bool>,
     holders: Vec<Holder>,
     waiters: Vec<u32>,
     heartbeat_age_seconds: Option<u64>,
@@ -88,7 +90,7 @@ pub(crate) fn run(settings: &Settings, args: &Status) -> Result<(), Failure> {
         if report.keys.is_empty() {
             line("key", &"none")?;
         }
-        if lock.holders.is_empty() {
+        if lock.held == Some(false) {
             line("lock", &"free")
         } else {
             line("lock", &lock)
@@ -121,6 +123,7 @@ fn report(
         password: config.map(|config| config.password),
         keys,
         lock: Lock {
+            held: lock.held,
             holders: lock.holders.iter().map(holder).collect(),
             waiters: lock.waiters.clone(),
             heartbeat_age_seconds: lock.heartbeat_age.map(|age| age.as_secs()),

@@ -12,7 +12,7 @@ pub(crate) fn run(settings: &Settings, args: &Unlock) -> Result<(), Failure> {
     let store = session.keyless();
     let before = store.lock_status()?;
     if !args.force {
-        let message = if before.holders.is_empty() {
+        let message = if before.held == Some(false) {
             "the lock is free".into()
         } else {
             format!("the lock is {before}")

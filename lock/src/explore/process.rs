@@ -405,6 +405,7 @@ impl System for Sim {
         let holders = holders.into_iter().map(holder).collect();
         Ok(Status {
             exists: true,
+            is_complete: true,
             holders,
             ..Status::default()
         })

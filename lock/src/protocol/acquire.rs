@@ -9,7 +9,7 @@ use std::{
 use rustix::io::Errno;
 
 use crate::{
-    Error, Holder, Kind, Mode, Takeover,
+    Error, Kind, Mode, Takeover,
     protocol::{
         announce::{Announcer, in_the_way},
         hold::{Hold, Locked, nanoseconds},
@@ -258,7 +258,7 @@ impl<'a, S: System> Contender<'a, S> {
                 && watch.look(
                     system.monotonic(),
                     current.mtime,
-                    self.stopped(),
+                    system.status().unwrap_or_default().is_stopped(),
                     &self.thresholds,
                 )
                 && let Some(taken) = self.take_over(&current)?
@@ -276,12 +276,6 @@ impl<'a, S: System> Contender<'a, S> {
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(self.failed("stat", errno)),
         }
-    }
-
-    /// Whether there are holders to be seen, and all of them are stopped.
-    fn stopped(&self) -> bool {
-        let holders = self.system.status().unwrap_or_default().holders;
-        !holders.is_empty() && holders.iter().all(Holder::is_stopped)
     }
 
     fn announce(&mut self, begun: Duration) {

@@ -73,6 +73,10 @@ pub(crate) fn in_the_way<S: System>(system: &S) -> Status {
             break;
         }
     }
+    // This process was refused.
+    if status.holders.is_empty() && !status.is_complete {
+        status.held = Some(true);
+    }
     let own = system.pid();
     status.waiters.retain(|pid| *pid != own);
     status

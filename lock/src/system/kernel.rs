@@ -37,6 +37,9 @@ const LOCAL: [u32; 9] = [
     0x3434,      // NILFS2
 ];
 
+/// Less than the 30 s after which the reference removes a lock file.
+const OLD: Duration = Duration::from_secs(20);
+
 /// A directory, opened.
 #[derive(Debug)]
 pub(crate) struct Kernel {
@@ -186,9 +189,20 @@ impl System for Kernel {
             Err(Errno::NOENT) => return Ok(Status::default()),
             Err(errno) => return Err(errno),
         };
-        let (holders, waiters) = proc::contenders(stat.id);
+        let proc::View {
+            holders,
+            waiters,
+            is_complete,
+        } = proc::view(self.directory(), stat.id);
+        // Elsewhere there may be holders on other machines.
+        let is_complete = is_complete && self.is_local(&self.directory);
         Ok(Status {
             exists: true,
+            held: match holders.is_empty() {
+                false => Some(true),
+                true => is_complete.then_some(false),
+            },
+            is_complete,
             heartbeat_age: age(self.wall_clock(), stat.mtime),
             holders,
             waiters,
@@ -205,6 +219,22 @@ impl System for Kernel {
 }
 
 impl Kernel {
+    /// Tries for a moment whether the lock is held, where that cannot be seen. Of a lock that is
+    /// free a writer that comes in these microseconds and does not wait is refused. So it is a last
+    /// resort, and none for an old file: a reference process that is refused there removes it.
+    pub(crate) fn probe(&self) -> Option<bool> {
+        let file = self.open(Access::ReadOnly).ok()?;
+        let stat = self.stat(&file).ok()?;
+        if stat.kind != Kind::File || self.wall_clock().saturating_sub(stat.mtime) > OLD {
+            return None;
+        }
+        // Shared first, since that does not keep readers out.
+        let is_free =
+            try_flock(&file, Mode::Shared).ok()? && try_flock(&file, Mode::Exclusive).ok()?;
+        unlock(&file).ok()?;
+        Some(!is_free)
+    }
+
     #[expect(
         clippy::disallowed_methods,
         reason = "the lock's own names, for a takeover"

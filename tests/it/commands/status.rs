@@ -1,6 +1,8 @@
 //! `posixage status`. What a person reads is in `shown/state.txt`.
 
-use posixage_tests::{Sandbox, golden, keys};
+use std::ffi::OsString;
+
+use posixage_tests::{Program, Sandbox, golden, keys, tools};
 use serde_json::{Value, json};
 
 fn status(sandbox: &Sandbox, args: &[&str]) -> Value {
@@ -19,6 +21,7 @@ fn says_where_how_many_and_which_key_fits() {
     assert_eq!(status["password"], false);
     assert_eq!(status["keys"][0]["type"], "age");
     assert_eq!(status["keys"][0]["fits"], true);
+    assert_eq!(status["lock"]["held"], false);
     assert_eq!(status["lock"]["holders"], json!([]));
 }
 
@@ -106,4 +109,64 @@ fn without_a_store_says_how_to_make_one() {
     let sandbox = Sandbox::new();
     let output = sandbox.run(["status"]).fails(1);
     assert!(output.hint().contains("posixage init"));
+}
+
+/// What a program needs to be in namespaces of its own, if this user may have them.
+fn namespaces(which: &[&str]) -> Option<Vec<OsString>> {
+    let mut words = vec![tools::need("unshare", "util-linux").into()];
+    if !tools::is_root() {
+        words.extend(["--user", "--map-root-user"].map(OsString::from));
+    }
+    words.extend(which.iter().map(OsString::from));
+    let (unshare, options) = words.split_first()?;
+    let may = Program::new(unshare).args(options).arg("true").run();
+    may.status.success().then_some(words)
+}
+
+#[test]
+fn a_holder_outside_of_the_pid_namespace_is_said_to_be_there() {
+    let Some(container) = namespaces(&["--pid", "--fork", "--mount-proc"]) else {
+        tools::left_out("a PID namespace, which this user may not make");
+        return;
+    };
+    let sandbox = Sandbox::new().initialised();
+    let status = || sandbox.posixage(["status"]).behind(&container).run();
+    assert!(status().succeeds().out().contains("lock        free\n"));
+    for mode in [&[][..], &["--shared"]] {
+        let lock = sandbox.posixage(["lock"]).args(mode);
+        let mut holder = lock.args(["--", "sh", "-c", "echo held; cat"]).start();
+        holder.wait_for("held");
+        let text = status().succeeds().out();
+        assert!(
+            text.contains("lock        held, by which process cannot be seen"),
+            "{text}"
+        );
+        let unlock = sandbox.posixage(["unlock"]).behind(&container);
+        unlock.run().fails(2).says(["the lock is held"]);
+        // Looking did no harm.
+        holder.write(b"done");
+        holder.wait().succeeds();
+    }
+}
+
+/// Its files have another device and other inodes than the kernel's own.
+#[test]
+fn a_holder_on_overlayfs_is_named() {
+    let Some(container) = namespaces(&["--mount", "--propagation=private"]) else {
+        tools::left_out("a mount namespace, which this user may not make");
+        return;
+    };
+    let sandbox = Sandbox::new();
+    let script = r#"
+        cd "$HOME" && mount -t tmpfs t . && cd "$HOME" && mkdir lower upper work over &&
+        mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work o over &&
+        "$@" --store over/store init >/dev/null 2>&1 &&
+        "$@" --store over/store lock -- "$@" --store over/store status
+    "#;
+    let posixage = sandbox
+        .posixage([""; 0])
+        .in_shell(script)
+        .behind(&container);
+    let text = posixage.run().succeeds().out();
+    assert!(text.contains("held by pid"), "{text}");
 }
