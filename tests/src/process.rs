@@ -21,7 +21,7 @@ use crate::{output::Output, screen::Screen, tools};
 /// nothing else.
 pub const LIMIT: Duration = Duration::from_secs(120);
 
-/// The user that runs a program when root's own powers would hide what is tested: `nobody`.
+/// The user that runs a program when root's own powers would hide what is tested.
 pub const ORDINARY_USER: u32 = 65534;
 
 /// A program to be run: its words, its environment (nothing but what is named), its input.

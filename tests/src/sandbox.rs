@@ -36,7 +36,7 @@ impl Sandbox {
         Self::of(false)
     }
 
-    /// For a user bound by file modes: `nobody` if root runs the test.
+    /// For a user bound by file modes, whether or not root runs the test.
     #[must_use]
     pub fn ordinary() -> Self {
         Self::of(tools::is_root())

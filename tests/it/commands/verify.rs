@@ -214,7 +214,7 @@ fn what_others_may_read_or_write_is_named_and_repaired() {
     }
 }
 
-/// Planted by whoever can write the store's files, say.
+/// As planted by a writer of the store's files.
 #[test]
 fn a_repair_changes_no_file_that_a_hard_link_brought_in() {
     let store = Store::new();

@@ -115,7 +115,7 @@ fn ids(store: &str) -> Vec<Id> {
     ids
 }
 
-/// Its umask decides about the modes of its files; the root lets nobody in.
+/// Its umask decides about the modes of its files; the root lets no other user in.
 #[test]
 fn a_store_is_used_without_a_word_whatever_mode_its_files_have() {
     for modes in golden::MODES {
