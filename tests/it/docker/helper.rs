@@ -243,10 +243,10 @@ fn an_entry_written_by_hand_is_read_or_says_what_it_lacks() {
     };
     set(&["docker/host", "--metadata", "Username=zoe"], b"by hand");
     assert_eq!(get(&sandbox, "host"), pair("zoe", "by hand"));
-    set(&["docker/nobody"], b"x");
+    set(&["docker/nameless"], b"x");
     refuses(
-        &helper(&sandbox, "get", "nobody").run(),
-        "docker/nobody has no Username",
+        &helper(&sandbox, "get", "nameless").run(),
+        "docker/nameless has no Username",
     );
     set(&["docker/binary", "--metadata", "Username=zoe"], b"\xff");
     refuses(&helper(&sandbox, "get", "binary").run(), "not UTF-8");
@@ -268,7 +268,7 @@ fn an_entry_written_by_hand_is_read_or_says_what_it_lacks() {
     let listed = helper(&sandbox, "list", "unused").run().succeeds();
     assert_eq!(listed.out(), "{\"host\":\"zoe\",\"pair\":\"\"}\n");
     drop(listed.says([
-        "docker/nobody has no Username",
+        "docker/nameless has no Username",
         "docker/binary has a value that is not UTF-8",
         "docker/garbage is not the JSON object",
         "docker/later has no Username",
