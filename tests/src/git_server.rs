@@ -1,9 +1,12 @@
 //! Git over HTTP with basic authentication: `git http-backend` behind a web server.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
+
+use serde_json::{Value, json};
 
 use crate::{
     Program, Sandbox,
@@ -117,6 +120,9 @@ fn answer(root: &Path, state: &Mutex<State>, request: &Request) -> Response {
     if !is_allowed {
         return Response::new(401, "").header("WWW-Authenticate", "Basic realm=\"test\"");
     }
+    if request.path.contains("/lfs/") {
+        return large_files(root, request);
+    }
     let header = |name| request.header(name).unwrap_or_default();
     let backend = Program::new(git())
         .arg("http-backend")
@@ -151,4 +157,37 @@ fn from_cgi(output: &[u8]) -> Response {
         }
     }
     response
+}
+
+/// What Git LFS asks for: where each object is, and then the object.
+fn large_files(root: &Path, request: &Request) -> Response {
+    let file = |oid: &str| root.join(format!("lfs.{oid}"));
+    let last = request.path.rsplit('/').next().unwrap_or_default();
+    match (&*request.method, last) {
+        ("POST", "batch") => {
+            let batch: Value = serde_json::from_slice(&request.body).expect("a batch");
+            let operation = batch["operation"].as_str().expect("an operation");
+            let repository = request.path.split('/').nth(1).unwrap_or_default();
+            let host = request.header("Host").unwrap_or_default();
+            let place = |object: &Value| {
+                let oid = object["oid"].as_str().expect("an oid");
+                let href = format!("http://{host}/{repository}/lfs/{oid}");
+                json!({"oid": oid, "size": object["size"], "actions": {operation: {"href": href}}})
+            };
+            let objects = batch["objects"].as_array().expect("objects").iter();
+            let answer =
+                json!({"transfer": "basic", "objects": objects.map(place).collect::<Value>()});
+            Response::new(200, answer.to_string())
+                .header("Content-Type", "application/vnd.git-lfs+json")
+        }
+        ("PUT", oid) => {
+            fs::write(file(oid), &request.body).expect("keep an object");
+            Response::new(200, "")
+        }
+        ("GET", oid) if file(oid).exists() => {
+            Response::new(200, fs::read(file(oid)).expect("an object"))
+        }
+        // Locks, which are optional.
+        _ => Response::new(404, ""),
+    }
 }

@@ -4,3 +4,4 @@ mod client;
 mod credential;
 mod helper;
 mod helper_failures;
+mod lfs;
