@@ -91,6 +91,8 @@ pub(super) enum Call {
     Work,
     /// Something that must only happen under the lock.
     Commit,
+    /// The same, some time after the fence: it may come too late, but then the caller must be told.
+    LateCommit,
     /// The program is over.
     End(Outcome),
 }
@@ -135,7 +137,7 @@ impl fmt::Display for Call {
             Self::Nap(_) => f.write_str("naps"),
             Self::Enter(mode) => write!(f, "HAS THE LOCK, {mode}"),
             Self::Work => f.write_str("works under the lock"),
-            Self::Commit => f.write_str("COMMITS"),
+            Self::Commit | Self::LateCommit => f.write_str("COMMITS"),
             Self::End(outcome) => write!(f, "ends: {outcome:?}"),
         }
     }
@@ -186,6 +188,8 @@ fn past(mtime: Duration) -> Seconds {
 pub(super) enum Outcome {
     Finished,
     Fenced,
+    /// The fence after the commit found the lock lost.
+    Told,
     TimedOut,
     Failed(String),
 }
@@ -198,6 +202,8 @@ pub(super) enum Violation {
     TwoHolders { unlinked: bool },
     /// Something was committed by one whose lock somebody else had got since.
     CommitOnLostLock,
+    /// The same, after the fence, and the caller was told that all is well.
+    UntoldLateCommit,
     /// An error without cause.
     SpuriousError(String),
 }

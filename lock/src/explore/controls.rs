@@ -2,7 +2,7 @@
 
 use super::{
     call::Violation,
-    ours::{EXCLUSIVE, Ours, TAKER, with_one_that_gave_up},
+    ours::{EXCLUSIVE, Ours, TAKER, late, with_one_that_gave_up},
     process::{Invariant, Program},
     reference::{after_its_fix, before_its_fix},
     schedule::{Budget, Scenario},
@@ -235,6 +235,45 @@ fn ours_that_keeps_what_it_no_longer_waits_for_is_in_the_way() {
     let seen = with_one_that_gave_up(&[Invariant::LetGo]).exhaust(|_| true);
     let seen = seen.unwrap_or_else(|found| panic!("{found}"));
     assert!(seen.finished < 3 * seen.ends, "{seen:?}");
+}
+
+/// One that is slow on its way to the release, with every call of its beats by itself.
+fn slow_to_release(without: &'static [Invariant]) -> Scenario {
+    let ours = Ours {
+        splits_beats: true,
+        without,
+        ..EXCLUSIVE
+    };
+    Scenario {
+        programs: vec![ours.program(), after()],
+        found: LockFileIs::Fresh,
+        rules: Rules::default(),
+        budget: Budget {
+            ticks: 4,
+            ..AT_ONCE
+        },
+    }
+}
+
+#[test]
+fn ours_that_stops_beating_before_it_unlocks_is_overtaken() {
+    slow_to_release(&[Invariant::BeatsToTheEnd, Invariant::TouchAhead])
+        .exhaust(two_holders)
+        .expect_err("it is to be found");
+    for without in [&[Invariant::TouchAhead][..], &[]] {
+        slow_to_release(without)
+            .exhaust(|_| true)
+            .unwrap_or_else(|found| panic!("{found}"));
+    }
+}
+
+#[test]
+fn ours_without_the_fence_after_the_commit_says_nothing() {
+    let found = late(false)
+        .exhaust(|_| true)
+        .expect_err("it is to be found");
+    println!("{found}");
+    assert_eq!(found.violation, Violation::UntoldLateCommit);
 }
 
 #[test]

@@ -12,17 +12,18 @@
 //! Every system call is a point at which anybody else may go on, the clock may advance, a process
 //! may be killed (its locks fall) or stopped (it beats no more). A clock is read together with the
 //! call before it. The heartbeat runs between two calls of its process's main thread, call by call
-//! with regard to all other processes.
+//! with regard to all other processes. Where a program asks for it, the main thread goes on between
+//! the calls of a beat, too.
 //!
 //! No process can be stuck for ever, since no call waits without an end that the clock brings. What
 //! remains to be shown, and is, is that no actor waits in vain.
 //!
-//! A commit follows its fence at once. What can happen between the two is the residual that the
-//! README tells of.
+//! A commit follows its fence at once, and is then never on a lost lock. Where a program is late,
+//! others go on between the two; then the fence after the commit must tell the caller.
 //!
 //! The tests come in two parts. The [`controls`] are broken on purpose: the reference, and ours with
 //! one invariant removed at a time. The explorer must find how each of them fails; else it would
-//! prove nothing about [`ours`].
+//! prove nothing about [`ours`], and about ours [`beside`] the reference.
 
 mod beside;
 mod call;

@@ -37,6 +37,12 @@ pub(super) struct Ours {
     pub(super) rounds: usize,
     /// How often it waits, before it gives up for good.
     pub(super) waits: usize,
+    /// See [`Program::splits_beats`].
+    pub(super) splits_beats: bool,
+    /// Time passes between its fence and its commit.
+    pub(super) is_late: bool,
+    /// It asks its fence again after a late commit.
+    pub(super) asks_again: bool,
     pub(super) without: &'static [Invariant],
 }
 
@@ -47,6 +53,9 @@ pub(super) const EXCLUSIVE: Ours = Ours {
     fence: true,
     rounds: 1,
     waits: 1,
+    splits_beats: false,
+    is_late: false,
+    asks_again: true,
     without: &[],
 };
 
@@ -77,6 +86,7 @@ impl Ours {
             run: Rc::new(run),
             without: self.without,
             is_peer: false,
+            splits_beats: self.splits_beats,
         }
     }
 
@@ -106,7 +116,14 @@ impl Ours {
             if self.fence && hold.0.verify().is_err() {
                 return Outcome::Fenced;
             }
-            sim.ask(Call::Commit);
+            if !self.is_late {
+                sim.ask(Call::Commit);
+                return Outcome::Finished;
+            }
+            sim.ask(Call::LateCommit);
+            if self.asks_again && hold.0.verify().is_err() {
+                return Outcome::Told;
+            }
         }
         Outcome::Finished
     }
@@ -288,6 +305,7 @@ pub(super) fn with_one_that_gave_up(without: &'static [Invariant]) -> Scenario {
         run: Rc::new(gives_up),
         without,
         is_peer: false,
+        splits_beats: false,
     };
     let patient = Ours {
         wait: TAKER.wait,
@@ -333,6 +351,49 @@ fn a_takeover_in_every_order_with_a_stop() {
     };
     let seen = exhaust_from(LockFileIs::Fresh, &programs, FENCED, budget);
     assert!(seen.residuals > 0 && seen.takeovers > 0 && seen.fenced > 0);
+}
+
+/// Its fence said yes, and then it was stopped: what it commits is too late, and it says so.
+pub(super) fn late(asks_again: bool) -> Scenario {
+    let late = Ours {
+        is_late: true,
+        asks_again,
+        ..EXCLUSIVE
+    };
+    Scenario {
+        programs: vec![late.program(), TAKER.program()],
+        found: LockFileIs::Fresh,
+        rules: FENCED,
+        budget: Budget {
+            ticks: 4,
+            kills: 0,
+            ..STOPPED
+        },
+    }
+}
+
+#[test]
+fn a_commit_that_comes_after_a_takeover_is_told() {
+    let seen = late(true).exhaust(|_| true);
+    let seen = seen.unwrap_or_else(|found| panic!("{found}"));
+    assert!(seen.told > 0 && seen.takeovers > 0, "{seen:?}");
+}
+
+#[test]
+fn single_calls_of_a_beat_beside_acquiring_and_releasing() {
+    let split = Ours {
+        splits_beats: true,
+        ..EXCLUSIVE
+    };
+    let budget = Budget {
+        ticks: 1,
+        delays: 1,
+        kills: 1,
+        ..Budget::default()
+    };
+    let programs = [split.program(), EXCLUSIVE.program()];
+    let seen = exhaust_from(LockFileIs::Fresh, &programs, Rules::default(), budget);
+    assert!(seen.finished > 0, "{seen:?}");
 }
 
 /// How many random schedules: `POSIXAGE_EXPLORE`, or enough for every day.

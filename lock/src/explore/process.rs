@@ -4,6 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     fmt,
     rc::Rc,
+    sync::Arc,
     time::Duration,
 };
 
@@ -12,7 +13,12 @@ use rustix::io::Errno;
 use super::call::{Answer, Call, Fd, Label, Outcome, Pid, STALE, Seconds, Time};
 use crate::{
     Activity, Holder, Mode, Status,
-    protocol::{heartbeat::Heart, hold::Locked, takeover::SPARE_NAME, touch::AHEAD},
+    protocol::{
+        heartbeat::Heart,
+        hold::{Hold, Locked},
+        takeover::SPARE_NAME,
+        touch::AHEAD,
+    },
     system::{Access, FileId, LOCK_NAME, Name, Result, Stat, System},
 };
 
@@ -24,6 +30,8 @@ pub(super) struct Program {
     pub(super) without: &'static [Invariant],
     /// It is a reference process.
     pub(super) is_peer: bool,
+    /// The calls of a beat are taken apart, so that the process's main thread goes on between them.
+    pub(super) splits_beats: bool,
 }
 
 /// An invariant that a control does without.
@@ -47,6 +55,8 @@ pub(super) enum Invariant {
     LookAtDisplaced,
     /// I4: the heartbeat.
     Heartbeat,
+    /// I4: the heartbeat until the lock is released.
+    BeatsToTheEnd,
     /// I7: what is granted to a wait that was given up is released.
     LetGo,
 }
@@ -56,7 +66,7 @@ pub(super) enum Invariant {
 pub(super) enum Entry {
     /// Its call was answered.
     Answer(Answer),
-    /// Its heart's thread woke, while the main thread was about to make a call.
+    /// Its heartbeat's thread woke or went on, while the main thread was about to make a call.
     Beat,
 }
 
@@ -67,8 +77,16 @@ pub(super) struct Next {
     pub(super) call: Option<Call>,
     /// It is the heartbeat that asks.
     pub(super) in_beat: bool,
+    /// The heartbeat's thread is between two steps of a beat.
+    pub(super) in_mid_beat: bool,
     /// There is something to beat for.
     pub(super) beats: bool,
+}
+
+/// A beat whose calls are taken apart, between two of them.
+enum Beating {
+    Begun(Arc<Hold<Sim>>),
+    Looked(Arc<Hold<Sim>>, Duration),
 }
 
 impl Program {
@@ -84,6 +102,8 @@ impl Program {
             heart: Heart::new(),
             pulse: Cell::default(),
             without: self.without,
+            splits_beats: self.splits_beats,
+            beating: RefCell::default(),
             opened: Cell::default(),
             locked: Cell::default(),
             looked: Cell::default(),
@@ -109,6 +129,8 @@ struct Inner {
     next: RefCell<Next>,
     in_beat: Cell<bool>,
     heart: Heart<Sim>,
+    splits_beats: bool,
+    beating: RefCell<Option<Beating>>,
     /// The reference's heartbeat.
     pulse: Cell<Option<Fd>>,
     without: &'static [Invariant],
@@ -135,23 +157,48 @@ impl Sim {
                 Some(Entry::Answer(answer)) => return answer.clone(),
                 Some(Entry::Beat) => {
                     inner.in_beat.set(true);
-                    match inner.pulse.get() {
-                        Some(fd) => drop(self.ask(Call::Touch(fd, Time::Now))),
-                        None => inner.heart.beat(),
-                    }
+                    self.beat();
                     inner.in_beat.set(false);
                 }
                 None => {
                     inner.halted.set(true);
+                    let is_over = self.do_without(Invariant::BeatsToTheEnd)
+                        && matches!(call, Call::Unlock(_));
+                    let has_locks = inner.heart.is_beating() && !is_over;
                     *inner.next.borrow_mut() = Next {
                         call: Some(call),
                         in_beat: inner.in_beat.get(),
-                        beats: inner.pulse.get().is_some() || inner.heart.is_beating(),
+                        in_mid_beat: inner.beating.borrow().is_some(),
+                        beats: inner.pulse.get().is_some() || has_locks,
                     };
                     return Answer::Failed(HALTED);
                 }
             }
         }
+    }
+
+    fn beat(&self) {
+        let inner = &*self.0;
+        if let Some(fd) = inner.pulse.get() {
+            self.ask(Call::Touch(fd, Time::Now));
+            return;
+        }
+        if !inner.splits_beats {
+            return inner.heart.beat();
+        }
+        let beating = inner.beating.take();
+        let next = match beating {
+            None => inner.heart.first().map(Beating::Begun),
+            Some(Beating::Begun(hold)) => {
+                let looked = hold.begin_beat();
+                looked.map(|now| Beating::Looked(hold, now))
+            }
+            Some(Beating::Looked(hold, now)) => {
+                hold.finish_beat(now);
+                None
+            }
+        };
+        inner.beating.replace(next);
     }
 
     /// fstat, of which only the inode matters.

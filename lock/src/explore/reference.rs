@@ -36,6 +36,7 @@ fn caller(
         run: Rc::new(run),
         without: &[],
         is_peer: true,
+        splits_beats: false,
     }
 }
 

@@ -147,7 +147,7 @@ impl<'a> Explorer<'a> {
             }
             if moment.next.in_beat {
                 beating = true;
-            } else if life.beat_due && moment.next.beats {
+            } else if moment.next.in_mid_beat || life.beat_due && moment.next.beats {
                 beating = true;
                 events.push(Event::Beat(pid));
             }
@@ -204,8 +204,12 @@ impl<'a> Explorer<'a> {
         match event {
             Event::Step(pid) => self.step(state, pid, story),
             Event::Beat(pid) => {
-                world.beat(pid);
-                tell(story, format_args!("{}'s heart beats", letter(pid)));
+                if moments[pid].next.in_mid_beat {
+                    tell(story, format_args!("{}'s beat goes on", letter(pid)));
+                } else {
+                    world.beat(pid);
+                    tell(story, format_args!("{}'s heart beats", letter(pid)));
+                }
                 self.record(state, pid, Entry::Beat, story);
             }
             Event::Grant(fd) => {

@@ -23,6 +23,7 @@ pub(super) struct Seen {
     pub(super) killed: usize,
     pub(super) finished: usize,
     pub(super) fenced: usize,
+    pub(super) told: usize,
     pub(super) timed_out: usize,
     pub(super) takeovers: usize,
 }
@@ -134,6 +135,7 @@ impl Seen {
             match life.ended {
                 Some(Outcome::Finished) => self.finished += 1,
                 Some(Outcome::Fenced) => self.fenced += 1,
+                Some(Outcome::Told) => self.told += 1,
                 Some(Outcome::TimedOut) => self.timed_out += 1,
                 _ => {}
             }

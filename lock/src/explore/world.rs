@@ -50,6 +50,8 @@ pub(super) struct Life {
     pub(super) inside: Option<Mode>,
     /// Somebody else got the lock since it entered.
     overtaken: bool,
+    /// What it committed after its fence came after it was overtaken.
+    came_too_late: bool,
     /// The inode that it locked last was at the path no longer by then.
     locked_unlinked: bool,
     /// The file was stale when it looked at it last before it asked for the lock.

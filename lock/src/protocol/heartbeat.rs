@@ -106,6 +106,12 @@ impl<S: System> Heart<S> {
         }
     }
 
+    /// A lock that is held, for a beat whose calls are taken apart.
+    #[cfg(test)]
+    pub(crate) fn first(&self) -> Option<Arc<Hold<S>>> {
+        self.lock().holds.first().cloned()
+    }
+
     /// As if the thread could not be started.
     #[cfg(test)]
     pub(crate) fn forget_thread(&self) {

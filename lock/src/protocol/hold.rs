@@ -57,13 +57,24 @@ pub(crate) enum Fenced {
 impl<S: System> Hold<S> {
     /// I4: refreshes the file, so that no process takes this one for dead while it runs.
     pub(crate) fn beat(&self) {
-        let Some(locked) = &self.locked else { return };
+        if let Some(now) = self.begin_beat() {
+            self.finish_beat(now);
+        }
+    }
+
+    /// A beat's look at the inode. Says when it was; none for a lock that is lost.
+    pub(crate) fn begin_beat(&self) -> Option<Duration> {
+        let locked = self.locked.as_ref()?;
         // Before the touch, so that the file is never older than it is held to be.
         let now = self.system.boottime();
-        let Ok(current) = self.look(locked, now) else {
-            return;
-        };
+        let current = self.look(locked, now).ok()?;
         locked.reach.keeps(current.mtime);
+        Some(now)
+    }
+
+    /// A beat's touch.
+    pub(crate) fn finish_beat(&self, now: Duration) {
+        let Some(locked) = &self.locked else { return };
         if touch(&*self.system, locked).is_ok() {
             self.last_beat.store(nanoseconds(now), Ordering::Release);
         }

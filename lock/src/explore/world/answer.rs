@@ -192,6 +192,11 @@ impl World {
                 }
                 Answer::Done
             }
+            Call::LateCommit => {
+                let life = &mut self.lives[pid];
+                life.came_too_late = life.overtaken;
+                Answer::Done
+            }
             Call::End(ref outcome) => self.end(pid, outcome),
         })
     }
@@ -230,7 +235,10 @@ impl World {
             Outcome::Failed(message) => {
                 self.violation = Some(Violation::SpuriousError(message.clone()));
             }
-            Outcome::Fenced if !excused => {
+            Outcome::Finished if life.came_too_late => {
+                self.violation = Some(Violation::UntoldLateCommit);
+            }
+            Outcome::Fenced | Outcome::Told if !excused => {
                 self.violation = Some(Violation::SpuriousError("lost the lock".into()));
             }
             _ => {}
