@@ -161,7 +161,7 @@ impl Installed {
             }
         }
         let answer = match child.stdout.take() {
-            Some(stdout) => input::read_from(stdout, 2 * MAX_VALUE_LEN, |_| false),
+            Some(stdout) => input::read_from(stdout, 2 * MAX_VALUE_LEN, |_, _| false),
             None => Ok(None),
         };
         let status = child.wait()?;

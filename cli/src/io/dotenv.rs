@@ -24,7 +24,7 @@ type Variable = (OsString, OsString);
 /// The variables in a file, in order.
 pub(crate) fn read(path: &Path) -> Result<Vec<Variable>, Failure> {
     let read = File::open(path).and_then(|file| {
-        let text = input::read_from(file, MAX_LEN, |_| false)?;
+        let text = input::read_from(file, MAX_LEN, |_, _| false)?;
         text.ok_or_else(|| io::ErrorKind::FileTooLarge.into())
     });
     let path = path.display();

@@ -32,13 +32,13 @@ pub(crate) fn read_key() -> Result<Zeroizing<Vec<u8>>, Failure> {
 /// All of it, in memory that is wiped: at most twice [`MAX_VALUE_LEN`], since JSON escapes take room.
 pub(crate) fn read() -> Result<Zeroizing<Vec<u8>>, Failure> {
     // The limit that is said is the value's: what is over it by less, the store refuses.
-    stdin(2 * MAX_VALUE_LEN, |_| false)?.ok_or_else(|| over(MAX_VALUE_LEN))
+    stdin(2 * MAX_VALUE_LEN, |_, _| false)?.ok_or_else(|| over(MAX_VALUE_LEN))
 }
 
 /// All of it, which is JSON: a value in the longest form that it can have, each byte an escape.
 pub(crate) fn read_json() -> Result<Zeroizing<Vec<u8>>, Failure> {
     let escape = "\\u0000".len();
-    stdin(escape * (MAX_VALUE_LEN + MAX_METADATA_LEN), |_| false)?
+    stdin(escape * (MAX_VALUE_LEN + MAX_METADATA_LEN), |_, _| false)?
         .ok_or_else(|| over(MAX_VALUE_LEN))
 }
 
@@ -59,10 +59,10 @@ pub(crate) fn is_waiting() -> bool {
 }
 
 /// The same up to its end or to where `ended` says that there is nothing more to wait for; at most
-/// `limit` bytes.
+/// `limit` bytes. It is asked for all that has come, and from where on it has not seen it.
 pub(crate) fn read_until(
     limit: usize,
-    ended: impl Fn(&[u8]) -> bool,
+    ended: impl Fn(&[u8], usize) -> bool,
 ) -> Result<Zeroizing<Vec<u8>>, Failure> {
     stdin(limit, ended)?.ok_or_else(|| over(limit))
 }
@@ -73,7 +73,7 @@ fn over(limit: usize) -> Failure {
 
 fn stdin(
     limit: usize,
-    ended: impl Fn(&[u8]) -> bool,
+    ended: impl Fn(&[u8], usize) -> bool,
 ) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
     if IS_KEY.load(Ordering::Relaxed) {
         return Err(
@@ -94,7 +94,7 @@ fn raw(limit: usize, ended: impl Fn(&[u8]) -> bool) -> Result<Option<Zeroizing<V
 pub(crate) fn read_from(
     mut from: impl Read,
     limit: usize,
-    ended: impl Fn(&[u8]) -> bool,
+    ended: impl Fn(&[u8], usize) -> bool,
 ) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
     let mut value = Zeroizing::new(Vec::new());
     let mut chunk = Zeroizing::new([0; 64 << 10]);
@@ -108,8 +108,9 @@ pub(crate) fn read_from(
         if value.len() + n > limit {
             return Ok(None);
         }
+        let seen = value.len();
         append(&mut value, &chunk[..n]);
-        if ended(&value) {
+        if ended(&value, seen) {
             return Ok(Some(value));
         }
     }
@@ -123,4 +124,40 @@ fn append(value: &mut Zeroizing<Vec<u8>>, more: &[u8]) {
         *value = larger;
     }
     value.extend_from_slice(more);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// Gives one byte at a time.
+    struct Trickle(usize);
+
+    impl Read for Trickle {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let n = usize::from(self.0 > 0);
+            buffer[..n].fill(b'x');
+            self.0 -= n;
+            Ok(n)
+        }
+    }
+
+    #[test]
+    fn each_byte_is_looked_at_once_however_it_comes() {
+        let looked_at = Cell::new(0);
+        let ended = |value: &[u8], seen: usize| {
+            looked_at.set(looked_at.get() + value.len() - seen);
+            false
+        };
+        let read = read_from(Trickle(100_000), 1 << 20, ended).expect("nothing fails");
+        assert_eq!(read.expect("under the limit").len(), 100_000);
+        assert_eq!(looked_at.get(), 100_000);
+        assert!(
+            read_from(Trickle(100), 99, ended)
+                .expect("nothing fails")
+                .is_none()
+        );
+    }
 }

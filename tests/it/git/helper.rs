@@ -188,6 +188,8 @@ fn garbage_is_an_error_that_does_not_quote_it() {
         b"protocol=https\ncanary",
         b"url=canary.example.com\nusername=zoe\npassword=p\n",
         b"url=https://h/canary%0a\nusername=zoe\npassword=p\n",
+        b"url=https://h/\nusername=zoe\npassword=can\rary\n",
+        b"url=https://h/canary%0d\nusername=zoe\npassword=p\n",
         b"\x80\xff\n",
     ] {
         for operation in ["get", "store", "erase"] {
@@ -206,12 +208,12 @@ fn garbage_is_an_error_that_does_not_quote_it() {
 #[test]
 fn every_byte_that_git_can_send_comes_back() {
     let sandbox = Sandbox::new().initialised();
-    let all: Vec<u8> = (1..=255).filter(|byte| *byte != b'\n').collect();
+    let all: Vec<u8> = (1..=255).filter(|byte| !b"\n\r".contains(byte)).collect();
     let longest = vec![b'x'; 65_535 - "password=".len()];
     let values: [(&[u8], &[u8]); 6] = [
         (b"zoe", &all),
         (b"zoe", &longest),
-        (b"zoe", b" = \r"),
+        (b"zoe", b" = "),
         (b"", b""),
         (b"a/b%2f:c@d_", b"p"),
         (&all, b"p"),
@@ -292,4 +294,69 @@ fn an_empty_line_ends_the_description_though_more_may_come() {
     // Its input stays open.
     let output = open.end().succeeds_silently();
     assert_eq!(output.out(), "username=zoe\npassword=p\n");
+}
+
+#[test]
+fn lines_may_end_as_on_windows() {
+    let sandbox = Sandbox::new().initialised();
+    store(&sandbox, "url=https://zoe:p@h\r\n");
+    store(
+        &sandbox,
+        "protocol=https\r\nhost=g\r\nusername=zoe\r\npassword=p\r\n\r\n",
+    );
+    assert_eq!(ids(&sandbox), "git/https/g/zoe\ngit/https/h/zoe\n");
+    for place in ["url=https://h\n\n", "protocol=https\r\nhost=g\r\n\r\n"] {
+        assert_eq!(get(&sandbox, place), "username=zoe\npassword=p\n");
+    }
+    let mut open = helper(&sandbox, "get", "").start();
+    open.write(b"protocol=https\r\nhost=h\r\n\r\n");
+    // Its input stays open.
+    assert!(open.end().succeeds_silently().out().contains("password=p"));
+}
+
+#[test]
+fn a_user_name_that_may_be_a_token_is_not_in_the_clear() {
+    const TOKEN: &str = "ghp_CANARY0123456789abcdefghijklmnopqrst";
+    let sandbox = Sandbox::new().initialised();
+    let url = format!("url=https://{TOKEN}:x-oauth-basic@github.com\n");
+    // As an earlier version kept it.
+    let earlier = format!("git/https/github.com/{}", TOKEN.replace('_', "_5f"));
+    sandbox.set(&earlier, "");
+    store(&sandbox, url.as_str());
+    for (host, username, password) in [
+        ("same", "CANARY", "CANARY"),
+        ("empty", "CANARY", ""),
+        ("h", "glpat-CANARY", "correct horse"),
+    ] {
+        let login =
+            format!("protocol=https\nhost={host}\nusername={username}\npassword={password}\n");
+        store(&sandbox, login);
+        let expected = format!("username={username}\npassword={password}\n");
+        assert_eq!(get(&sandbox, &format!("url=https://{host}\n")), expected);
+        assert_eq!(
+            get(&sandbox, &format!("url=https://{username}@{host}\n")),
+            expected
+        );
+    }
+    assert!(!Snapshot::of(&sandbox.store()).contains(b"CANARY"));
+    let listed = sandbox.run(["--verbose", "list", "--long"]).succeeds();
+    let said = listed.out() + &listed.err();
+    assert!(!said.contains("CANARY"), "{said}");
+    assert!(!ids(&sandbox).contains("ghp"), "{listed:?}");
+    // Of two tokens at one host the last one counts; another user name is not theirs.
+    let answer = format!("username={TOKEN}\npassword=x-oauth-basic\n");
+    assert_eq!(get(&sandbox, "url=https://github.com\n"), answer);
+    assert_eq!(get(&sandbox, "url=https://bob@github.com\n"), "");
+    let erase = |request: &str| {
+        helper(&sandbox, "erase", request).run().succeeds_silently();
+        get(&sandbox, "url=https://github.com\n")
+    };
+    assert_eq!(erase("url=https://bob@github.com\n"), answer);
+    assert_eq!(
+        erase(&format!("url=https://{TOKEN}:x@github.com\n")),
+        answer
+    );
+    store(&sandbox, url.replace("CANARY", "CANARZ"));
+    assert!(get(&sandbox, "url=https://github.com\n").contains("ghp_CANARZ"));
+    assert_eq!(erase(&url.replace("CANARY", "CANARZ")), "");
 }

@@ -161,6 +161,30 @@ fn a_neighbour_that_is_damaged_does_not_hide_the_others() {
 }
 
 #[test]
+fn one_damaged_credential_of_a_host_does_not_hide_an_older_one() {
+    let sandbox = Sandbox::new();
+    for (username, path) in [("zoe", "secretage"), ("bob", "secretage")] {
+        let login = format!("protocol=https\nhost=h\nusername={username}\npassword={username}s\n");
+        store(&sandbox, login);
+        let id: posixage::Id = format!("git/https/h/{username}").parse().unwrap();
+        if username == "bob" {
+            fs::write(
+                sandbox.store().join(id.directory_name()).join(path),
+                "damaged",
+            )
+            .unwrap();
+        }
+    }
+    let output = helper(&sandbox, "get", "url=https://h\n").run().succeeds();
+    assert_eq!(output.out(), "username=zoe\npassword=zoes\n");
+    drop(output.says(["git/https/h/bob"]));
+    // Alone it is an error.
+    helper(&sandbox, "get", "url=https://bob@h\n")
+        .run()
+        .fails(7);
+}
+
+#[test]
 #[expect(clippy::disallowed_methods, reason = "no commit")]
 fn changed_metadata_cannot_send_a_password_elsewhere() {
     let sandbox = Sandbox::new();

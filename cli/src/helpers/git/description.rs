@@ -77,15 +77,38 @@ impl Description {
     /// What Git writes to standard input.
     pub(super) fn read() -> Result<Self, Failure> {
         // A person who types a description ends it with an empty line, and waits for the answer.
-        let ended =
-            |bytes: &[u8]| bytes.starts_with(b"\n") || bytes.windows(2).any(|w| w == b"\n\n");
-        Self::parse(&input::read_until(MAX_LEN, ended)?)
+        Self::parse(&input::read_until(MAX_LEN, has_empty_line)?)
     }
 
-    /// Everything up to an empty line or the end. A key that comes twice has its last value.
+    /// Everything up to an empty line or the end. A key that comes twice has its last value. As Git reads
+    /// it, a line ends with LF or with CR and LF; no value that is kept has a CR in it, since Git would not
+    /// take it back.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Failure> {
+        let description = Self::parse_lines(bytes, |line| line.strip_suffix(b"\r"))?;
+        match description
+            .values
+            .values()
+            .any(|value| value.contains(&b'\r'))
+        {
+            true => Err(Failure::new(
+                "a value of the description has a carriage return",
+            )),
+            false => Ok(description),
+        }
+    }
+
+    /// What [`write`](Self::write) wrote, an earlier version included, which kept a CR.
+    pub(super) fn parse_stored(bytes: &[u8]) -> Result<Self, Failure> {
+        Self::parse_lines(bytes, |_| None)
+    }
+
+    fn parse_lines(
+        bytes: &[u8],
+        without_end: impl Fn(&[u8]) -> Option<&[u8]>,
+    ) -> Result<Self, Failure> {
         let mut description = Self::default();
         for (line, number) in bytes.split(|byte| *byte == b'\n').zip(1..) {
+            let line = without_end(line).unwrap_or(line);
             if line.is_empty() {
                 break;
             }
@@ -220,6 +243,14 @@ impl Description {
     }
 }
 
+/// Whether an empty line ends a description, which had none before `seen`.
+fn has_empty_line(bytes: &[u8], seen: usize) -> bool {
+    (seen..bytes.len()).any(|end| {
+        let line = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
+        bytes[end] == b'\n' && matches!(line.last(), None | Some(b'\n'))
+    })
+}
+
 /// Seconds since 1970; as in Git, 0 and what is no number say nothing.
 fn seconds(value: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(value).ok()?;
@@ -244,11 +275,11 @@ mod tests {
     fn known_attributes_up_to_the_empty_line_are_kept() {
         let description = parse(
             "host=old\nwwwauth[]=Basic realm=\"x\"\nprotocol=https\nstate[]=x\nhost=a=b\nfuture=\n\
-             password= p \r\nquit=1\n\nusername=beyond\n",
+             password= p \nquit=1\n\nusername=beyond\n",
         );
         assert_eq!(
             text(&description),
-            "protocol=https\nhost=a=b\npassword= p \r\n"
+            "protocol=https\nhost=a=b\npassword= p \n"
         );
         assert!(!description.authtype);
     }
@@ -283,6 +314,46 @@ mod tests {
     }
 
     #[test]
+    fn a_line_may_end_with_cr_and_a_cr_elsewhere_is_refused() {
+        let description = parse("url=https://zoe:p@h/a\r\npassword= q \r\n\r\nusername=beyond");
+        let expected = "protocol=https\nhost=h\npath=a\nusername=zoe\npassword= q \n";
+        assert_eq!(text(&description), expected);
+        assert_eq!(text(&parse("url=https://h\r")), "protocol=https\nhost=h\n");
+        for bad in [
+            "password=canary\r\r\n",
+            "host=ca\rnary\n",
+            "url=https://zoe:ca\rnary@h\n",
+            "url=https://zoe:ca%0dnary@h\n",
+        ] {
+            let error = Description::parse(bad.as_bytes())
+                .err()
+                .unwrap()
+                .to_string();
+            assert!(!error.contains("nary"), "{error}");
+        }
+        assert_eq!(text(&parse("wwwauth[]=a\rb\nhost=h\n")), "host=h\n");
+        let stored = Description::parse_stored(b"password=p\r\n").unwrap();
+        assert_eq!(stored.get(Attribute::Password), Some(&b"p\r"[..]));
+    }
+
+    #[test]
+    fn an_empty_line_is_found_in_what_is_new() {
+        for (text, seen, is_there) in [
+            ("", 0, false),
+            ("\n", 0, true),
+            ("\r\n", 0, true),
+            ("a=b\n", 0, false),
+            ("a=b\n\n", 0, true),
+            ("a=b\n\n", 4, true),
+            ("a=b\r\n\r\n", 6, true),
+            ("a=b\n\nc", 5, false),
+            ("a\r\n", 2, false),
+        ] {
+            assert_eq!(has_empty_line(text.as_bytes(), seen), is_there, "{text:?}");
+        }
+    }
+
+    #[test]
     fn an_expiry_is_a_number_of_seconds() {
         assert_eq!(parse("password_expiry_utc=17\n").expiry(), Some(17));
         for none in ["", "0", "-1", "soon", "99999999999999999999999"] {
@@ -307,7 +378,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let lines = b"protocol=https\nhost=h\npath=p=\xff\nusername=\npassword_expiry_utc=1\n\
-            password==\r\noauth_refresh_token=\x01\n";
+            password==\noauth_refresh_token=\x01\n";
         let lines: [&[u8]; 2] = [
             lines,
             b"capability[]=authtype\nauthtype=Bearer\ncredential=x\n",
@@ -332,7 +403,7 @@ mod tests {
         ) {
             for text in [lines.join("\n").as_bytes(), &bytes] {
                 if let Ok(description) = Description::parse(text) {
-                    let again = Description::parse(&description.write()).unwrap();
+                    let again = Description::parse_stored(&description.write()).unwrap();
                     prop_assert!(again.same_values(&description));
                 }
             }

@@ -17,11 +17,15 @@ use crate::{
     helpers::{
         entry_id::entry_id,
         git::description::{Attribute, Description},
+        username::is_public,
     },
 };
 
 /// The first component of the ids.
 const NAMESPACE: &str = "git";
+
+/// Says `true` where the user name may be a token, and is in the value alone.
+const HIDDEN: &str = "username_hidden";
 
 /// When it was written, in seconds since 1970, to the microsecond.
 const STORED: &str = "stored_utc";
@@ -40,12 +44,39 @@ pub(super) struct Entry {
     metadata: Metadata,
 }
 
-/// The id of a credential: `git/PROTOCOL/HOST/USERNAME`, and `/PATH` if it has one.
+/// Whether the user name of a credential may be a token.
+pub(super) fn is_hidden(credential: &Description) -> bool {
+    let secret = [Attribute::Password, Attribute::Credential];
+    let secret = secret
+        .into_iter()
+        .find_map(|attribute| credential.get(attribute));
+    match (credential.get(Attribute::Username), secret) {
+        (Some(username), Some(secret)) => {
+            let [username, secret] = [username, secret].map(String::from_utf8_lossy);
+            !is_public(&username, &secret)
+        }
+        _ => false,
+    }
+}
+
+/// The id of a credential: `git/PROTOCOL/HOST/USERNAME`, and `/PATH` if it has one. All user names of a
+/// host that may be tokens have one id.
 pub(super) fn id(credential: &Description) -> Id {
+    id_of(credential, is_hidden(credential))
+}
+
+/// Where an earlier version kept a credential whose user name may be a token.
+pub(super) fn earlier_id(credential: &Description) -> Option<Id> {
+    is_hidden(credential).then(|| id_of(credential, false))
+}
+
+fn id_of(credential: &Description, is_hidden: bool) -> Id {
     let part = |attribute| credential.get(attribute).map(text);
     let component = |part: Option<String>| part.unwrap_or_default().replace('/', "%2f");
     let username = match part(Attribute::Username) {
-        // Not the same as none. No escape looks like it.
+        // No escape looks like these two.
+        Some(_) if is_hidden => "%token".into(),
+        // Not the same as none.
         Some(username) if username.is_empty() => "%".into(),
         username => component(username),
     };
@@ -65,11 +96,16 @@ pub(super) fn id(credential: &Description) -> Id {
 /// What is written for a credential at that time.
 pub(super) fn secret(credential: &Description, now: Duration) -> Secret {
     let clear = [Attribute::Authtype, Attribute::PasswordExpiryUtc];
+    let is_hidden = is_hidden(credential);
     let mut metadata: Metadata = PLACE
         .into_iter()
         .chain(clear)
+        .filter(|attribute| !(is_hidden && *attribute == Attribute::Username))
         .filter_map(|attribute| Some((attribute.key(), text(credential.get(attribute)?))))
         .collect();
+    if is_hidden {
+        metadata.insert(HIDDEN, "true");
+    }
     let stored = format!("{}.{:06}", now.as_secs(), now.subsec_micros());
     metadata.insert(STORED, stored);
     Secret::from(credential.write()).with_metadata(metadata)
@@ -101,9 +137,16 @@ pub(super) fn find(
 
 fn is_meant(metadata: &Metadata, request: &Description) -> bool {
     PLACE.iter().all(|attribute| match request.get(*attribute) {
+        Some(_) if hides(metadata, *attribute) => true,
         Some(value) => metadata.get(attribute.key()) == Some(&text(value)),
         None => true,
     })
+}
+
+/// Whether only the value says what an attribute is.
+fn hides(metadata: &Metadata, attribute: Attribute) -> bool {
+    let is_username = attribute == Attribute::Username;
+    is_username && metadata.get(HIDDEN).is_some() && metadata.get(attribute.key()).is_none()
 }
 
 impl Entry {
@@ -120,6 +163,11 @@ impl Entry {
         )
     }
 
+    /// Whether the user name is in the value alone: it is to be compared there.
+    pub(super) fn hides_username(&self) -> bool {
+        hides(&self.metadata, Attribute::Username)
+    }
+
     /// The credential in its secret.
     pub(super) fn open(&self, secret: &Secret) -> Result<Description, Failure> {
         open(&self.id, &self.metadata, secret)
@@ -130,10 +178,11 @@ impl Entry {
 /// a writer of the files that cannot read a password could have Git send it to another host.
 pub(super) fn open(id: &Id, metadata: &Metadata, secret: &Secret) -> Result<Description, Failure> {
     let damaged = |why: &str| Failure::new(format!("secret {id}: {why}")).code(Code::Damaged);
-    let credential = Description::parse(secret.expose())
+    let credential = Description::parse_stored(secret.expose())
         .map_err(|_| damaged("its value is no credential of Git's"))?;
     let is_here = PLACE.iter().all(|attribute| {
-        credential.get(*attribute).map(text).as_deref() == metadata.get(attribute.key())
+        hides(metadata, *attribute)
+            || credential.get(*attribute).map(text).as_deref() == metadata.get(attribute.key())
     });
     match is_here {
         true => Ok(credential),

@@ -15,6 +15,13 @@ use crate::{
 /// What must be the same, if Git names it: a newer password is not erased with an older one.
 const COMPARED: [Attribute; 2] = [Attribute::Password, Attribute::Credential];
 
+/// The same of a user name that only the value says.
+const HIDDEN: [Attribute; 3] = [
+    Attribute::Username,
+    Attribute::Password,
+    Attribute::Credential,
+];
+
 /// Removes every credential that Git may mean.
 pub(super) fn run(settings: &Settings, request: &Description) -> Result<(), Failure> {
     let Some(session) = Session::find(settings)? else {
@@ -24,14 +31,22 @@ pub(super) fn run(settings: &Settings, request: &Description) -> Result<(), Fail
     if entries.is_empty() {
         return failure::all(failures);
     }
-    let compares = COMPARED.iter().any(|attribute| request.has(*attribute));
-    let store = match compares {
+    let compared = |entry: &Entry| match entry.hides_username() {
+        true => &HIDDEN[..],
+        false => &COMPARED[..],
+    };
+    let compares = |entry: &Entry| {
+        compared(entry)
+            .iter()
+            .any(|attribute| request.has(*attribute))
+    };
+    let store = match entries.iter().any(compares) {
         true => session.comparer()?,
         false => session.keyless().clone(),
     };
     for entry in entries {
-        let erased = match compares {
-            true => erase_same(&store, &entry, request),
+        let erased = match compares(&entry) {
+            true => erase_same(&store, &entry, compared(&entry), request),
             false => store.remove(&entry.id).map_err(Failure::from),
         };
         match erased {
@@ -44,13 +59,18 @@ pub(super) fn run(settings: &Settings, request: &Description) -> Result<(), Fail
 }
 
 /// Compares and removes under one lock: no newer password is stored in between.
-fn erase_same(store: &Store, entry: &Entry, request: &Description) -> Result<(), Failure> {
+fn erase_same(
+    store: &Store,
+    entry: &Entry,
+    compared: &[Attribute],
+    request: &Description,
+) -> Result<(), Failure> {
     store.update(&entry.id, |secret| {
         let Some(secret) = secret else {
             return Ok(Change::Keep);
         };
-        let credential = Description::parse(secret.expose()).map_err(Failure::new)?;
-        let is_same = COMPARED.iter().all(|attribute| {
+        let credential = Description::parse_stored(secret.expose()).map_err(Failure::new)?;
+        let is_same = compared.iter().all(|attribute| {
             let wanted = request.get(*attribute);
             wanted.is_none() || wanted == credential.get(*attribute)
         });

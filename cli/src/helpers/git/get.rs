@@ -19,26 +19,41 @@ pub(super) fn run(settings: &Settings, request: &Description) -> Result<(), Fail
         return Ok(());
     };
     // A key that cannot be used is no trouble where none is needed.
-    let (mut entries, unreadable) = entry::find(session.keyless(), request)?;
+    let (mut entries, mut unreadable) = entry::find(session.keyless(), request)?;
     if entries.is_empty() {
         return failure::all(unreadable);
     }
     let store = session.reader()?;
     let now = entry::now();
     entries.sort_by_cached_key(|entry| entry.rank(now));
+    let mut damaged = Vec::new();
     for entry in entries {
-        let secret = match store.get(&entry.id) {
-            Ok(secret) => secret,
+        // One that cannot be read does not hide the others.
+        let credential = match store.get(&entry.id) {
+            Ok(secret) => entry.open(&secret),
             // Erased a moment ago.
             Err(Error::NotFound { .. }) => continue,
-            Err(error) => return Err(error.into()),
+            Err(error @ Error::Lock(_)) => return Err(error.into()),
+            Err(error) => Err(error.into()),
         };
-        let credential = entry.open(&secret)?;
+        let credential = match credential {
+            Ok(credential) => credential,
+            Err(failure) => {
+                damaged.push(failure);
+                continue;
+            }
+        };
+        let username = request.get(Attribute::Username);
+        if username.is_some() && username != credential.get(Attribute::Username) {
+            continue;
+        }
         let is_expired = entry::is_over(credential.expiry(), now);
         if let Some(answer) = answer(&credential, request.authtype, is_expired) {
+            damaged.iter().for_each(Failure::print);
             return print(|out| out.write_all(&answer.write()));
         }
     }
+    unreadable.extend(damaged);
     failure::all(unreadable)
 }
 

@@ -24,8 +24,22 @@ pub(super) fn run(settings: &Settings, credential: &Description) -> Result<(), F
             "nothing to store: it takes protocol, host, username and password",
         ));
     }
-    let id = entry::id(credential);
     let session = Session::open_or_make(settings)?;
+    keep(&session, credential)?;
+    // A token that an earlier version put into the id.
+    match entry::earlier_id(credential) {
+        Some(id) if session.keyless().metadata(&id).is_ok() => {
+            match session.keyless().remove(&id) {
+                Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+                Err(error) => Err(error.into()),
+            }
+        }
+        _ => Ok(()),
+    }
+}
+
+fn keep(session: &Session<'_>, credential: &Description) -> Result<(), Failure> {
+    let id = entry::id(credential);
     let store = session.updater()?;
     // So goes nearly every call: others may do the same meanwhile, and a store that is mounted
     // read-only will do.
@@ -56,7 +70,10 @@ fn renewed(id: &Id, secret: Option<&Secret>, credential: &Description) -> Option
     let open = |secret: &Secret| entry::open(id, secret.metadata()?, secret).ok();
     match secret.and_then(open) {
         // An older Git does not say when a password expires, nor how to renew it.
-        Some(before) if before.same_secret(credential) => {
+        Some(before)
+            if before.same_secret(credential)
+                && before.get(Attribute::Username) == credential.get(Attribute::Username) =>
+        {
             let after = before.updated(credential, entry::now());
             (!after.same_values(&before)).then_some(after)
         }

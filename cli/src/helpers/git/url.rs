@@ -36,9 +36,9 @@ pub(super) fn parts(url: &[u8]) -> Result<[Part; 5], &'static str> {
     let values = parts.iter().filter_map(|(_, value)| value.as_ref());
     if values
         .into_iter()
-        .any(|value| value.contains(&b'\n') || value.contains(&0))
+        .any(|value| value.iter().any(|byte| b"\n\r\0".contains(byte)))
     {
-        return Err("is a URL with a newline or NUL in it");
+        return Err("is a URL with a line break or NUL in it");
     }
     Ok(parts)
 }
@@ -154,6 +154,7 @@ mod tests {
             "https://h/%0a",
             "https://u%0a@h",
             "https://h%00",
+            "https://u%0d@h",
         ] {
             assert!(parts(bad.as_bytes()).is_err(), "{bad}");
         }
