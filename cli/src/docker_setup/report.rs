@@ -5,7 +5,7 @@ use std::fmt::Display;
 use crate::{
     docker_setup::config_file::ConfigFile,
     failure::Failure,
-    helpers::docker::credential::without_user,
+    helpers::entry_id::without_user,
     io::output::{print, printable},
 };
 

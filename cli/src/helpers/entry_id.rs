@@ -36,6 +36,17 @@ pub(crate) fn entry_text(namespace: &str, id: &Id) -> Option<String> {
     (entry_id(namespace, &text) == *id).then_some(text)
 }
 
+/// A URL without the user name and password in it.
+pub(crate) fn without_user(url: &str) -> String {
+    let start = url.find("://").map_or(0, |at| at + "://".len());
+    let rest = &url[start..];
+    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    match authority.rfind('@') {
+        Some(at) => [&url[..start], &rest[at + 1..]].concat(),
+        None => url.into(),
+    }
+}
+
 fn escape(part: &str) -> String {
     if part.is_empty() {
         return "_".into();

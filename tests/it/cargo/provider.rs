@@ -352,3 +352,117 @@ fn help_and_usage() {
         provider(args).fails(2).says(["cargo", "hint: "]);
     }
 }
+
+#[test]
+fn a_token_is_kept_as_cargos_own_provider_keeps_it() {
+    let sandbox = Sandbox::new();
+    let login = |token: &str| serde_json::json!({ "kind": "login", "token": token });
+    let get = serde_json::json!({ "kind": "get", "operation": "read" });
+    for (given, kept) in [
+        ("a\"b", "a\"b"),
+        (r"a\b", r"a\b"),
+        ("a\tb", "a\tb"),
+        ("cargo login canary", "canary"),
+        ("  canary\r\n", "canary"),
+        (
+            "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~",
+            "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~",
+        ),
+    ] {
+        let stored = answer(&sandbox, login(given));
+        assert_eq!(
+            stored,
+            serde_json::json!({ "Ok": { "kind": "login" } }),
+            "{given}"
+        );
+        assert_eq!(
+            answer(&sandbox, get.clone())["Ok"]["token"],
+            kept,
+            "{given}"
+        );
+    }
+    let last = answer(&sandbox, get.clone());
+    for bad in [
+        "can\u{16}ary",
+        "can\0ary",
+        "can\nary",
+        "can\u{7f}ary",
+        " ",
+        "cargo login",
+    ] {
+        let refused = answer(&sandbox, login(bad));
+        assert_eq!(refused["Err"]["kind"], "other", "{bad:?}");
+        assert!(!refused.to_string().contains("ary"), "{refused}");
+        assert_eq!(answer(&sandbox, get.clone()), last);
+    }
+}
+
+#[test]
+fn an_escape_in_a_token_reaches_the_registry() {
+    const ODD: &str = "canary \"of\\the\ttoken";
+    let sandbox = Sandbox::new();
+    let home = Home {
+        sandbox,
+        registry: CargoRegistry::start(&[ODD]),
+    };
+    let login = home.login(ODD);
+    assert_silent(&login);
+    login.succeeds();
+    let owners = home.cargo(&["owner", "--list", "demo"]).run().succeeds();
+    assert_silent(&owners);
+    let stored = home.sandbox.get(&home.id());
+    assert_eq!(String::from_utf8(stored).expect("UTF-8"), ODD);
+}
+
+#[test]
+fn no_error_quotes_a_request() {
+    let sandbox = Sandbox::new().initialised();
+    let registry = r#""registry":{"index-url":"sparse+https://example.com/"}"#;
+    for request in [
+        "canary\n".to_owned(),
+        "{\"canary\":\n".into(),
+        format!("{{\"v\":1,{registry},\"kind\":\"login\",\"token\":[\"canary\"]}}\n"),
+        format!("{{\"v\":1,{registry},\"kind\":\"login\",\"token\":\"canary\\u12\"}}\n"),
+        format!("{{\"v\":1,{registry},\"kind\":[\"canary\"]}}\n"),
+        format!("{{\"v\":\"canary\",{registry},\"kind\":\"login\"}}\n"),
+        format!("{{\"v\":2,{registry},\"kind\":\"login\",\"token\":\"canary\"}}\n"),
+        format!("{{\"v\":1,{registry},\"kind\":\"canary\"}}\n"),
+        format!(
+            "{{\"v\":1,{registry},\"kind\":\"login\",\"token\":\"canary{}\"}}\n",
+            "x".repeat(2 << 20)
+        ),
+    ] {
+        let provider = sandbox
+            .helper(OURS)
+            .arg("--cargo-plugin")
+            .input(request.as_str());
+        let output = provider.run().succeeds();
+        assert_silent(&output);
+        assert!(output.out().contains("\"Err\""), "{output:?}");
+    }
+    assert_eq!(sandbox.run(["list"]).succeeds_silently().out(), "");
+}
+
+#[test]
+fn a_user_name_in_the_url_of_an_index_is_not_in_the_clear() {
+    let sandbox = Sandbox::new().initialised();
+    let registry = serde_json::json!({ "index-url": "https://canary:x@example.com/index" });
+    let ask = |mut request: serde_json::Value| {
+        request["v"] = 1.into();
+        request["registry"] = registry.clone();
+        let provider = sandbox.helper(OURS).arg("--cargo-plugin");
+        provider
+            .input(format!("{request}\n"))
+            .run()
+            .succeeds()
+            .out()
+    };
+    ask(serde_json::json!({ "kind": "login", "token": "secret" }));
+    assert!(ask(serde_json::json!({ "kind": "get", "operation": "read" })).contains("\"secret\""));
+    let listed = sandbox.run(["list", "--long"]).succeeds_silently().out();
+    assert!(
+        listed.starts_with("cargo/https:/_/example.com/index "),
+        "{listed}"
+    );
+    assert!(!listed.contains("canary"), "{listed}");
+}

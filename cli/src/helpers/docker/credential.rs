@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::{
     failure::{Code, Failure},
     helpers::{
-        entry_id::{entry_id, entry_text},
+        entry_id::{entry_id, entry_text, without_user},
         username::is_public,
     },
     io::output::to_json,
@@ -86,17 +86,6 @@ fn canonical(server_url: &str) -> String {
     match is_hub(host) && matches!(path, "" | "v1" | "v2") {
         true => HUB.into(),
         false => url,
-    }
-}
-
-/// A URL without the user name and password in it.
-pub(crate) fn without_user(url: &str) -> String {
-    let start = url.find("://").map_or(0, |at| at + "://".len());
-    let rest = &url[start..];
-    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
-    match authority.rfind('@') {
-        Some(at) => [&url[..start], &rest[at + 1..]].concat(),
-        None => url.into(),
     }
 }
 
