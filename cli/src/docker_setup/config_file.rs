@@ -222,10 +222,7 @@ impl ConfigFile {
     }
 
     fn write(&self, temporary: &Path, text: &[u8]) -> io::Result<()> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(self.directory())?;
+        make_dirs(self.directory())?;
         let mut file = self.create(temporary)?;
         file.set_permissions(fs::Permissions::from_mode(0o600))?;
         if let Ok(stat) = fs::metadata(&self.target)
@@ -357,6 +354,23 @@ fn check_names(object: &JsonObject, place: &str, known: &[&str]) -> Result<(), S
         }
     }
     Ok(())
+}
+
+/// Makes a directory, and those above it that are missing: each for its owner alone, whatever the umask
+/// takes away.
+pub(crate) fn make_dirs(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(above) = path.parent() {
+        make_dirs(above)?;
+    }
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => fs::set_permissions(path, fs::Permissions::from_mode(0o700)),
+        // Another process was faster.
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(e) => Err(e),
+    }
 }
 
 /// The end of a chain of links; a link that leads nowhere is a file that can be made there.

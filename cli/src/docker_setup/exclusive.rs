@@ -2,8 +2,10 @@
 //! relies on, of the same file or of another one.
 
 use std::{
-    fs::{DirBuilder, File},
-    os::unix::fs::DirBuilderExt,
+    fs::{self, File},
+    io,
+    os::unix::fs::PermissionsExt,
+    path::Path,
 };
 
 use posixage::{
@@ -12,6 +14,7 @@ use posixage::{
 };
 
 use crate::{
+    docker_setup::config_file::make_dirs,
     failure::{Failure, reason},
     io::output::say,
     settings::Settings,
@@ -32,7 +35,7 @@ pub(crate) fn acquire(settings: &Settings) -> Result<Guard, Failure> {
             reason(&e)
         ))
     };
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
+    let made = make_dirs(&path).and_then(|()| repair(&path));
     let directory = made.and_then(|()| File::open(&path)).map_err(fails)?;
     let quiet = settings.quiet;
     LockFile::in_directory(directory.into(), &path)
@@ -43,7 +46,22 @@ pub(crate) fn acquire(settings: &Settings) -> Result<Guard, Failure> {
         })
         .acquire(Mode::Exclusive, settings.lock_wait)
         .map_err(|error| {
-            Failure::from(Error::from(error))
-                .hint("another posixage docker setup is at work: wait for it, or end it")
+            let is_held = error.is_timeout();
+            let failure = Failure::from(Error::from(error));
+            match is_held {
+                true => {
+                    failure.hint("another posixage docker setup is at work: wait for it, or end it")
+                }
+                false => failure,
+            }
         })
+}
+
+/// Gives the owner a directory back that was made under a umask which took its bits away.
+fn repair(path: &Path) -> io::Result<()> {
+    let mode = path.metadata()?.permissions().mode();
+    match mode & 0o700 {
+        0o700 => Ok(()),
+        _ => fs::set_permissions(path, fs::Permissions::from_mode(0o700)),
+    }
 }

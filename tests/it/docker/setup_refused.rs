@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use posixage_tests::{
-    binary,
+    Sandbox, binary,
     docker::{
         CONFIG, assert_damaged, assert_encrypted, docker, with_config, with_wrapper, wrapper,
     },
@@ -167,4 +167,39 @@ fn a_disk_that_is_full_leaves_everything_where_it_is() {
     assert!(output.err().contains("no space left"), "{output:?}");
     assert!(output.out().starts_with("config.json\n"), "{output:?}");
     assert!(output.out().contains("moved"), "{output:?}");
+}
+
+#[test]
+fn whatever_the_umask_directories_are_for_their_owner() {
+    let sandbox = Sandbox::ordinary();
+    let setup = |umask: &str| {
+        let script = format!("umask {umask}; exec \"$@\"");
+        let helper = sandbox.path().join(HELPER);
+        if !helper.exists() {
+            let cp = tools::need("cp", "coreutils");
+            let copy = posixage_tests::Program::new(cp);
+            copy.args([&binary::directory().join(HELPER), &helper])
+                .run()
+                .succeeds();
+        }
+        let path = format!("{}:/usr/bin:/bin", sandbox.path().display());
+        sandbox
+            .posixage(["docker", "setup"])
+            .env("PATH", path)
+            .in_shell(&script)
+            .run()
+    };
+    setup("0177").succeeds();
+    let locked = sandbox.home().join(".config/posixage/docker-setup");
+    for directory in [
+        sandbox.home().join(".docker"),
+        sandbox.home().join(".config"),
+        locked.clone(),
+    ] {
+        assert_eq!(sandbox.mode(&directory), 0o700, "{}", directory.display());
+    }
+    // One that an earlier version has left.
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o600)).unwrap();
+    setup("022").succeeds();
+    assert_eq!(sandbox.mode(&locked), 0o700);
 }
