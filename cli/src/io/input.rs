@@ -26,7 +26,7 @@ pub(crate) fn keep_for_key() {
 /// The key on standard input: at most 1 MiB, as of a file.
 pub(crate) fn read_key() -> Result<Zeroizing<Vec<u8>>, Failure> {
     const MAX_KEY_LEN: usize = 1 << 20;
-    raw(MAX_KEY_LEN, |_| false)?.ok_or_else(|| over(MAX_KEY_LEN))
+    raw(MAX_KEY_LEN, |_, _| false)?.ok_or_else(|| over(MAX_KEY_LEN))
 }
 
 /// All of it, in memory that is wiped: at most twice [`MAX_VALUE_LEN`], since JSON escapes take room.
@@ -85,7 +85,10 @@ fn stdin(
     raw(limit, ended)
 }
 
-fn raw(limit: usize, ended: impl Fn(&[u8]) -> bool) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+fn raw(
+    limit: usize,
+    ended: impl Fn(&[u8], usize) -> bool,
+) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
     read_from(io::stdin().lock(), limit, ended)
         .map_err(|e| Failure::new(format!("cannot read standard input: {}", reason(&e))))
 }
