@@ -69,7 +69,7 @@ pub const FILE_NAME: &str = ".posixage.lock";
 /// What a lock lets its holder do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
-    /// Read, beside others who read.
+    /// Read, beside other readers.
     Shared,
     /// Write, alone.
     Exclusive,
@@ -141,7 +141,7 @@ impl LockFile {
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`] when somebody else held it all the time, and the other variants when the
+    /// [`Error::Timeout`] when another process held it all the time, and the other variants when the
     /// lock file cannot be used.
     pub fn acquire(&self, mode: Mode, wait: Wait) -> Result<Guard, Error> {
         self.contend(mode, wait, self.takeover)

@@ -9,8 +9,8 @@ use crate::damage::Damage;
 /// The largest `metadata.json` in bytes (1 MiB).
 pub const MAX_METADATA_LEN: usize = 1 << 20;
 
-/// A map of texts that lies beside the ciphertexts, **unencrypted**: whoever can read the store's
-/// files can read it, and whoever can write them can change it.
+/// A map of texts that lies beside the ciphertexts, **unencrypted**: everyone who can read the store's
+/// files can read it, and everyone who can write them can change it.
 ///
 /// On disk it is a JSON object of strings; a secret without metadata has `null` there. The two are
 /// different: `Some(Metadata::new())` is an empty object.

@@ -61,7 +61,7 @@ pub(crate) fn check_keys(store: &Store) -> Result<(), Failure> {
     Ok(store.update(&id_of(""), |_| Ok::<_, Error>(Change::Keep))?)
 }
 
-/// Removes it unless another has taken its place; whether it is gone. Under one lock: nobody logs in
+/// Removes it unless another has taken its place; whether it is gone. Under one lock: no login comes
 /// between the look and the removal.
 pub(crate) fn remove_same(store: &Store, credential: &Credential) -> Result<bool, Failure> {
     let mut is_gone = true;

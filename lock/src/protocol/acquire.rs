@@ -20,7 +20,7 @@ use crate::{
     wait::{Deadline, Thresholds, Wait},
 };
 
-/// Somebody who wants the lock.
+/// A process that wants the lock.
 pub(crate) struct Contender<'a, S: System> {
     pub(crate) system: &'a Arc<S>,
     /// The lock file, for messages.
@@ -33,7 +33,7 @@ pub(crate) struct Contender<'a, S: System> {
     pub(crate) deadline: Deadline,
 }
 
-/// How often a lock file may vanish under somebody who does not wait: each time somebody else has
+/// How often a lock file may vanish under a caller that does not wait: each time another process has
 /// just replaced it.
 const PATIENCE: u32 = 100;
 
@@ -90,7 +90,7 @@ impl<'a, S: System> Contender<'a, S> {
             Opened::File { file, read_only } => (file, read_only),
             Opened::Gone if rounds < DISBELIEF => return Ok(None),
             Opened::Gone => return Err(self.failed("open", Errno::NOENT)),
-            // Once more: somebody may have removed the file between the two openings.
+            // Once more: the file may have been removed between the two openings.
             Opened::Unavailable if rounds == 0 => return Ok(None),
             Opened::Unavailable => return Ok(Some(self.hold(None, Duration::ZERO))),
         };
@@ -193,8 +193,8 @@ impl<'a, S: System> Contender<'a, S> {
                 return Err(error);
             }
         };
-        // Whoever was slow on the way begins again. Otherwise its lock would count as lost before
-        // the heart's first beat.
+        // If this thread was slow on the way it begins again. Otherwise its lock would count as lost
+        // before the first heartbeat.
         if is_current && hold.is_fresh() {
             return Ok(Some(hold));
         }
@@ -268,7 +268,7 @@ impl<'a, S: System> Contender<'a, S> {
         }
     }
 
-    /// The lock file, if it still is this inode. Nobody waits behind one that was replaced: its
+    /// The lock file, if it still is this inode. No waiter stays behind one that was replaced: its
     /// holder may keep it for ever.
     fn current(&self, id: FileId) -> Result<Option<Stat>, Error> {
         match self.system.stat_at(LOCK_NAME) {

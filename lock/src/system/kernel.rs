@@ -61,7 +61,7 @@ impl System for Kernel {
     type Place = Place;
 
     fn open(&self, access: Access) -> Result<OwnedFd> {
-        // O_NOFOLLOW and O_NONBLOCK: whoever can write to the directory must not be able to lead us
+        // O_NOFOLLOW and O_NONBLOCK: a process that can write to the directory must not lead us
         // to another file, or to make us wait for the other end of a FIFO.
         let careful = OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         let open =
@@ -76,7 +76,7 @@ impl System for Kernel {
             }
             match open(OFlags::RDWR | OFlags::CREATE | OFlags::EXCL) {
                 Ok(file) => return allow_owner(file),
-                // Somebody else was faster.
+                // Another process was faster.
                 Err(Errno::EXIST) => {}
                 Err(errno) => return Err(errno),
             }
@@ -124,14 +124,14 @@ impl System for Kernel {
 
     fn unlock(&self, file: &OwnedFd) -> Result<()> {
         unlock(file)?;
-        // I7: who waits has just been woken, and gets its turn before this thread locks again.
+        // I7: a waiter has just been woken, and gets its turn before this thread locks again.
         // Otherwise a thread in a loop keeps the lock for as long as it may run.
         std::thread::yield_now();
         Ok(())
     }
 
     fn lock_directory(&self) -> Result<Option<OwnedFd>> {
-        // A description of its own: a lock on the caller's would be shared with all who have it.
+        // A description of its own: a lock on the caller's would be shared with all that have it.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let own = retry(|| fs::openat(&self.directory, c".", flags, fs::Mode::empty()))?;
         Ok(try_flock(&own, Mode::Exclusive)?.then_some(own))
@@ -290,7 +290,7 @@ fn private() -> fs::Mode {
     fs::Mode::RUSR | fs::Mode::WUSR
 }
 
-/// Whatever the umask took away: nobody could open the file again.
+/// Whatever the umask took away: otherwise the file could not be opened again.
 fn allow_owner(file: OwnedFd) -> Result<OwnedFd> {
     retry(|| fs::fchmod(&file, private())).map(|()| file)
 }

@@ -1,4 +1,4 @@
-//! `.posixage.toml`: who a store is encrypted to. The reference ignores it.
+//! `.posixage.toml`: the recipients of a store. The reference ignores it.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,7 @@ const TOO_MANY: &str = "names more recipients than an age header of 64 KiB holds
 /// The largest `.posixage.toml` in bytes (1 MiB).
 const MAX_CONFIG_LEN: usize = 1 << 20;
 
-/// Who the secrets of a store are encrypted to. Kept in the store, so that everybody who writes to
+/// The recipients of a store. Kept in the store, so that every writer
 /// it encrypts to the same keys.
 ///
 /// ```

@@ -67,7 +67,7 @@ pub enum KeyError {
         /// What it did instead.
         reason: String,
     },
-    /// A callback could not get the key, and says why: nobody could be asked, or they gave none.
+    /// A callback could not get the key, and says why: there was no terminal, or no answer.
     #[error("{0}")]
     Unavailable(String),
 }

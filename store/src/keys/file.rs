@@ -224,7 +224,7 @@ impl KeyFile {
     /// Of two processes that try at once one makes it, and both find the same. When this returns
     /// `Ok`, the file survives a power cut; a crash leaves the whole file or none.
     ///
-    /// Whoever loses this file loses every secret that is encrypted to it alone.
+    /// If this file is lost, every secret that is encrypted to it alone is lost.
     ///
     /// # Errors
     /// [`KeyError::Create`].

@@ -1,4 +1,4 @@
-//! Keys: who a value is encrypted to, and who can decrypt it.
+//! Keys: recipients to encrypt to, and identities to decrypt with.
 
 pub(crate) mod cipher;
 mod error;
@@ -61,9 +61,9 @@ impl fmt::Display for KeyType {
     }
 }
 
-/// Somebody a value is encrypted to.
+/// A public key or password that a value is encrypted to.
 ///
-/// Parses from `age1…`, `ssh-ed25519 …` and `ssh-rsa …` (a comment behind the key is dropped) and
+/// Parses from `age1…`, `ssh-ed25519 …` and `ssh-rsa …` (a comment after the key is dropped) and
 /// prints as the same; a password comes from [`Recipient::from`] and prints as `password`.
 #[derive(Clone)]
 pub struct Recipient(pub(crate) RecipientKind);
@@ -196,7 +196,7 @@ impl fmt::Debug for Recipient {
     }
 }
 
-/// Somebody who can decrypt: the private half of a key pair, or a password.
+/// What decrypts: the private half of a key pair, or a password.
 ///
 /// Parses from `AGE-SECRET-KEY-1…`, and from the text of an SSH private key (ed25519 or RSA) without
 /// passphrase; a password comes from [`Identity::from`]. One in a file, locked or not, comes from
@@ -240,8 +240,8 @@ impl Identity {
         }))
     }
 
-    /// The `AGE-SECRET-KEY-1…` line of a native age identity, to be written to a file that nobody
-    /// else may read; `None` for other types.
+    /// The `AGE-SECRET-KEY-1…` line of a native age identity, to be written to a file that no
+    /// other user can read; `None` for other types.
     #[must_use]
     pub fn to_age_secret_key(&self) -> Option<SecretString> {
         match &self.0 {

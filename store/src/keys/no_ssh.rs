@@ -1,4 +1,4 @@
-//! What stands in the place of `ssh.rs` without the crate feature `ssh`: there are no such keys, and
+//! Replaces `ssh.rs` without the crate feature `ssh`: there are no such keys, and
 //! the compiler knows it.
 
 use std::fmt;

@@ -20,7 +20,7 @@ use crate::{keys::KeyError, syscall::try_flock};
 /// The largest such file in bytes (1 MiB).
 const MAX_LEN: u64 = 1 << 20;
 
-/// Reads a regular file that, unless `allow_insecure`, nobody but its owner may read or write.
+/// Reads a regular file that, unless `allow_insecure`, only its owner may read or write.
 pub(crate) fn read(path: &Path, allow_insecure: bool) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let io = |e: io::Error| KeyError::Io {
         path: path.into(),
@@ -86,8 +86,8 @@ const TRIES: usize = 64;
 /// Makes a file (0600) of this content, and the directories that lead there (0700), unless there is
 /// a file of that name; whether it did.
 ///
-/// Of two who try at once one makes it. It is on disk when this returns; a crash leaves the whole file
-/// or none, and nothing else for longer than until the next try.
+/// Of two processes that try at once one makes it. It is on disk when this returns; a crash leaves the
+/// whole file or none, and anything else only until the next try.
 pub(crate) fn create(path: &Path, content: impl FnOnce() -> Zeroizing<String>) -> io::Result<bool> {
     let dir = parent(path);
     if !path.try_exists()? {
@@ -95,7 +95,7 @@ pub(crate) fn create(path: &Path, content: impl FnOnce() -> Zeroizing<String>) -
     }
     sweep(dir);
     if path.try_exists()? {
-        // Whoever made it may have died before it was on disk, and secrets will depend on it now.
+        // Its maker may have died before it was on disk, and secrets will depend on it now.
         return sync_found(dir).map(|()| false);
     }
     let content = content();
@@ -118,13 +118,13 @@ fn try_create(path: &Path, content: &[u8]) -> io::Result<Option<bool>> {
         .create_new(true)
         .mode(0o600)
         .open(&temporary)?;
-    // Says that whoever makes it is alive. Where there is no flock, nobody sweeps either.
+    // Says that its maker is alive. Where there is no flock, nothing is swept either.
     let claimed = try_flock(&file).unwrap_or(true);
     let linked = file
         .set_permissions(Permissions::from_mode(0o600))
         .and_then(|()| file.write_all(content))
         .and_then(|()| file.sync_all())
-        // A link, unlike a rename, never replaces a file that somebody else has just made.
+        // A link, unlike a rename, never replaces a file that another process has just made.
         .and_then(|()| fs::hard_link(&temporary, path));
     match fs::remove_file(&temporary) {
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
@@ -150,7 +150,7 @@ fn sweep(dir: &Path) {
         }
         let mut options = OpenOptions::new();
         let file = options.read(true).custom_flags(flags).open(entry.path());
-        // Its flock is held until it is gone: who was slower with it finds no file to link to.
+        // Its flock is held until it is gone: a slower maker finds no file to link to.
         if let Ok(file) = file
             && matches!(try_flock(&file), Ok(true))
         {
@@ -216,7 +216,7 @@ pub(crate) fn remove_dirs(made: &[PathBuf]) {
     }
 }
 
-/// Brings a directory's entries to disk, if it may be read: in another nobody can.
+/// Brings a directory's entries to disk, if it may be read: otherwise nothing can.
 pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
     match File::open(path) {
         Ok(dir) => dir.sync_all(),

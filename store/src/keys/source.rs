@@ -207,7 +207,7 @@ impl<T: From<Password>> KeySource<T> {
 }
 
 impl KeySource<Identity> {
-    /// Says whom to encrypt to without running the callback, for a key that is locked, or far away.
+    /// Names the recipients without running the callback, for a key that is locked, or far away.
     ///
     /// ```
     /// use posixage::{Identity, KeyError, KeySource, KeyType};
@@ -230,7 +230,7 @@ impl KeySource<Identity> {
         self.public.as_ref()
     }
 
-    /// Whom to encrypt to so that these identities can decrypt. Runs the callback if the public
+    /// The recipients of these identities. Runs the callback if the public
     /// half is not known without it.
     ///
     /// # Errors
@@ -320,12 +320,12 @@ mod tests {
         let counted = Arc::clone(&calls);
         let source: KeySource<Identity> = KeySource::callback(KeyType::Age, "asked", move || {
             counted.fetch_add(1, Ordering::Relaxed);
-            Err(KeyError::Unavailable("nobody there".into()))
+            Err(KeyError::Unavailable("no terminal".into()))
         });
         assert!(source.peek().is_none());
         std::thread::scope(|scope| {
             for _ in 0..8 {
-                scope.spawn(|| assert_eq!(source.load().unwrap_err().to_string(), "nobody there"));
+                scope.spawn(|| assert_eq!(source.load().unwrap_err().to_string(), "no terminal"));
             }
         });
         assert_eq!(calls.load(Ordering::Relaxed), 1);

@@ -21,7 +21,7 @@ pub(crate) enum PrivateKey {
     Locked(LockedKey),
 }
 
-/// A private key behind a passphrase.
+/// A passphrase-protected private key.
 pub(crate) struct LockedKey(Identity);
 
 pub(crate) fn parse_recipient(text: &str) -> Result<Recipient, ParseKeyError> {

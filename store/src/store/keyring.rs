@@ -110,7 +110,7 @@ impl Keyring {
             let key_type = source.key_type();
             let file = sealed.ciphertexts.iter().find(|(t, _)| *t == key_type);
             let Some((_, file)) = file else {
-                // A key that nobody has fetched was not tried.
+                // A key that was not fetched was not tried.
                 if source.peek().is_some() {
                     attempts.push(fails(Misfit::NoCopy));
                 }
@@ -210,7 +210,7 @@ impl Keyring {
         }
     }
 
-    /// Whom to encrypt to so that each of these identities can decrypt.
+    /// The recipients of these identities.
     pub(crate) fn readers(&self) -> Result<Vec<Recipient>, Error> {
         let mut recipients = Vec::new();
         for source in &self.identities {
@@ -245,7 +245,7 @@ fn work_factor_of(file: &[u8]) -> u8 {
         .unwrap_or_default()
 }
 
-/// Whether a key that is not there yet can fit `file`: nobody is asked for the passphrase of an SSH
+/// Whether a key that is not there yet can fit `file`: no passphrase is asked for an SSH
 /// key that the file was not encrypted to. Its header names each SSH recipient.
 fn may_fit(source: &KeySource<Identity>, file: &[u8]) -> bool {
     let (None, Some(public)) = (source.peek(), source.public()) else {
