@@ -3,7 +3,7 @@
 use std::{fmt, process::ExitCode};
 
 pub(crate) use posixage::lock::reason;
-use posixage::{Attempt, Error, KeyError, Misfit};
+use posixage::{Attempt, Error, KeyError, Misfit, lock};
 
 use crate::io::{
     hidden::without_keys,
@@ -110,6 +110,7 @@ impl From<Error> for Failure {
             Error::AlreadyExists { .. } | Error::StoreExists { .. } => Code::AlreadyExists,
             Error::NoKeyFits { .. } => Code::NoKeyFits,
             Error::Lock(error) if error.is_timeout() || error.is_lost() => Code::Locked,
+            Error::Lock(lock::Error::InsideShared { .. }) => Code::Locked,
             Error::Damaged { .. } | Error::Config { .. } => Code::Damaged,
             Error::InsecurePermissions { .. } | Error::ForeignOwner { .. } => {
                 Code::UnsafePermissions

@@ -23,6 +23,13 @@ pub enum Error {
         /// The holders, the age of the heartbeat, and other waiters.
         status: Box<Status>,
     },
+    /// This process runs inside a shared lock of a process that it descends from, and asked for an
+    /// exclusive one: it would wait for itself.
+    #[error("no exclusive lock on {}: this process runs inside a shared one", path.display())]
+    InsideShared {
+        /// The lock file.
+        path: PathBuf,
+    },
     /// The lock was held and is not any more. Nothing may be committed on it.
     #[error("lost the lock on {}: {reason}", path.display())]
     Lost {
@@ -94,6 +101,9 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Timeout { status, .. } => Some(timeout_hint(status)),
+            Self::InsideShared { .. } => {
+                Some("take the outer lock exclusively: posixage lock without --shared".into())
+            }
             Self::Lost {
                 reason: Loss::Forked,
                 ..

@@ -2,15 +2,20 @@
 
 use std::{
     fmt, io,
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
+use rustix::io::Errno;
+
 use crate::{
-    Error, Mode,
+    Error, Inheritance, Mode, inside,
     protocol::hold::{Fenced, Hold},
-    system::kernel::Kernel,
+    system::{
+        System,
+        kernel::{self, Kernel},
+    },
 };
 
 /// A lock that is held. Dropping it releases the lock; so does the end of the process, however it
@@ -23,6 +28,10 @@ pub struct Guard {
     hold: Arc<Hold<Kernel>>,
     path: Arc<Path>,
     released: bool,
+    /// The second lock, of a lock that was inherited.
+    inside: Option<OwnedFd>,
+    /// The file of the second lock, of a lock that was handed down.
+    handed_down: OnceLock<OwnedFd>,
 }
 
 impl Guard {
@@ -31,7 +40,15 @@ impl Guard {
             hold,
             path,
             released: false,
+            inside: None,
+            handed_down: OnceLock::new(),
         }
+    }
+
+    pub(crate) fn inside(hold: Arc<Hold<Kernel>>, path: Arc<Path>, second: OwnedFd) -> Self {
+        let mut guard = Self::new(hold, path);
+        guard.inside = Some(second);
+        guard
     }
 
     /// What is held.
@@ -66,6 +83,29 @@ impl Guard {
         self.hold.refresh();
     }
 
+    /// Lets a child process use the lock: a program that takes the store's lock through this crate
+    /// would wait for its own ancestor otherwise. Set the variable of the answer in the child's
+    /// environment, and drop the answer when the child has been started.
+    ///
+    /// The child may outlive this guard. If it, or a descendant, is inside the lock when the guard is
+    /// released, the lock stays held until they have ended.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] when there are no descriptors left.
+    pub fn hand_down(&self) -> Result<Inheritance, Error> {
+        let failed = |errno: Errno| self.failed("hand down", errno.into());
+        let second = match (&self.hold.locked, self.handed_down.get()) {
+            (None, _) => None,
+            (Some(_), Some(second)) => Some(second),
+            (Some(_), None) => {
+                let second = inside::second_file().map_err(failed)?;
+                Some(self.handed_down.get_or_init(|| second))
+            }
+        };
+        Inheritance::new(self.as_fd(), second.map(AsFd::as_fd)).map_err(failed)
+    }
+
     /// Releases the lock, as dropping does, and says if that went wrong.
     ///
     /// # Errors
@@ -73,9 +113,37 @@ impl Guard {
     /// [`Error::Io`] when the kernel refuses; the lock then goes with the descriptor.
     pub fn release(mut self) -> Result<(), Error> {
         self.released = true;
-        self.hold
-            .release()
+        self.let_go()
             .map_err(|errno| self.failed("unlock", errno.into()))
+    }
+
+    fn let_go(&self) -> Result<(), Errno> {
+        let system = &*self.hold.system;
+        if system.process() != self.hold.process {
+            // The locks are another process's.
+            return Ok(());
+        }
+        let second = self.handed_down.get();
+        let is_used =
+            second.is_some_and(|file| system.try_flock(file, Mode::Exclusive) == Ok(false));
+        match &self.inside {
+            Some(own) => {
+                if let (true, Some(second)) = (is_used, second) {
+                    // Descendants are kept apart from the others by this process's own second lock.
+                    kernel::blocking_flock(second, Mode::Exclusive)?;
+                }
+                self.hold.leave();
+                system.unlock(own)?;
+            }
+            // Whatever is inside the lock goes on, and keeps it.
+            None if is_used => self.hold.leave(),
+            None => self.hold.release()?,
+        }
+        // Not before: what waits for it finds that the lock is gone.
+        match second {
+            Some(second) => system.unlock(second),
+            None => Ok(()),
+        }
     }
 
     #[cfg(test)]
@@ -95,7 +163,7 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         if !self.released {
-            let _ = self.hold.release();
+            let _ = self.let_go();
         }
     }
 }

@@ -26,6 +26,7 @@
 
 mod error;
 mod guard;
+mod inside;
 mod protocol;
 mod status;
 mod system;
@@ -53,6 +54,7 @@ use crate::{
 pub use crate::{
     error::{Error, Loss, reason},
     guard::Guard,
+    inside::Inheritance,
     status::{Activity, Holder, Status},
     system::Kind,
     wait::Wait,
@@ -60,7 +62,7 @@ pub use crate::{
 
 const _: () = {
     const fn send_and_sync<T: Send + Sync + 'static>() {}
-    send_and_sync::<(LockFile, Guard, Status, Holder, Error, Loss)>();
+    send_and_sync::<(LockFile, Guard, Inheritance, Status, Holder, Error, Loss)>();
 };
 
 /// The lock file's name in the store's root.
@@ -139,12 +141,19 @@ impl LockFile {
     ///
     /// A shared lock is to be had without write access, too.
     ///
+    /// A process that inherited a lock on this file, see [`Guard::hand_down`], takes it inside of
+    /// that one: it waits only for others that do the same.
+    ///
     /// # Errors
     ///
     /// [`Error::Timeout`] when another process held it all the time, and the other variants when the
     /// lock file cannot be used.
     pub fn acquire(&self, mode: Mode, wait: Wait) -> Result<Guard, Error> {
-        self.contend(mode, wait, self.takeover)
+        let mut contender = self.contender(mode, wait, self.takeover);
+        if let Some((hold, second)) = inside::acquire(&mut contender)? {
+            return Ok(Guard::inside(hold, Arc::clone(&self.path), second));
+        }
+        self.guard(contender)
     }
 
     /// Takes the exclusive lock, if need be from a holder whose heartbeat has not moved for 30 s
@@ -164,7 +173,7 @@ impl LockFile {
             Wait::For(length) => Wait::For(length.max(least)),
             Wait::Until(end) => Wait::Until(end.max(Instant::now() + least)),
         };
-        self.contend(Mode::Exclusive, wait, Takeover::Stale)
+        self.guard(self.contender(Mode::Exclusive, wait, Takeover::Stale))
     }
 
     /// The holders of the lock and the processes that wait for it. Neither makes nor touches the lock
@@ -189,13 +198,16 @@ impl LockFile {
         Ok(status)
     }
 
-    fn contend(&self, mode: Mode, wait: Wait, takeover: Takeover) -> Result<Guard, Error> {
-        let contender = Contender {
+    fn contender(&self, mode: Mode, wait: Wait, takeover: Takeover) -> Contender<'_, Kernel> {
+        Contender {
             takeover,
             thresholds: self.thresholds,
             notice: self.notice.as_ref(),
             ..Contender::new(&self.system, &self.path, mode, wait)
-        };
+        }
+    }
+
+    fn guard(&self, contender: Contender<'_, Kernel>) -> Result<Guard, Error> {
         Ok(Guard::new(contender.acquire()?, Arc::clone(&self.path)))
     }
 }

@@ -3,19 +3,13 @@
 use std::{
     ffi::OsStr,
     io::{self, ErrorKind, Read},
-    os::{
-        fd::AsFd,
-        unix::{net::UnixStream, process::ExitStatusExt},
-    },
+    os::unix::{net::UnixStream, process::ExitStatusExt},
     process::{Child, Command, ExitCode, ExitStatus},
     time::Duration,
 };
 
 use posixage::lock::{Guard, Mode};
-use rustix::{
-    io::{FdFlags, fcntl_setfd},
-    process::{Pid, Signal, kill_process},
-};
+use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::{
     consts::{SIGCHLD, SIGHUP, SIGTERM},
     iterator::{backend::SignalDelivery, exfiltrator::SignalOnly},
@@ -62,13 +56,13 @@ pub(crate) fn run(settings: &Settings, args: &Lock) -> Result<ExitCode, Failure>
 fn hold_while_running(args: &Lock, guard: &Guard) -> Result<ExitStatus, Failure> {
     let fails = |e: io::Error| Failure::new(format!("cannot prepare the command: {}", reason(&e)));
     // The child inherits the lock: should this process be killed, the kernel keeps it for the child.
-    let inherited = guard.as_fd().try_clone_to_owned().map_err(fails)?;
-    fcntl_setfd(&inherited, FdFlags::empty()).map_err(|e| fails(e.into()))?;
+    // And a posixage that the child runs does not wait for this one.
+    let inherited = guard.hand_down().map_err(posixage::Error::from)?;
     // From here on the terminal's signals are for the child: the lock is held until it has ended.
     let mut signals = Signals::register().map_err(fails)?;
     let (program, words) = args.command.split_first().expect("clap asks for one");
     let mut command = Command::new(program);
-    command.args(words);
+    command.args(words).envs(inherited.variable());
     password::forget(&mut command);
     let mut child = command.spawn().map_err(|error| {
         let path = std::env::var_os("PATH").unwrap_or_default();

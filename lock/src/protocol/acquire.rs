@@ -314,7 +314,7 @@ impl<'a, S: System> Contender<'a, S> {
         }
     }
 
-    fn hold(&self, locked: Option<Locked<S::File>>, now: Duration) -> Arc<Hold<S>> {
+    pub(crate) fn hold(&self, locked: Option<Locked<S::File>>, now: Duration) -> Arc<Hold<S>> {
         Arc::new(Hold {
             system: Arc::clone(self.system),
             mode: self.mode,
@@ -327,7 +327,7 @@ impl<'a, S: System> Contender<'a, S> {
         })
     }
 
-    fn timeout(&mut self) -> Error {
+    pub(crate) fn timeout(&mut self) -> Error {
         let system = &**self.system;
         let waited = self.deadline.begin(system).map_or(Duration::ZERO, |wait| {
             system.monotonic().saturating_sub(wait.at)

@@ -190,6 +190,13 @@ impl<S: System> Hold<S> {
         Fenced::Lost(*self.loss.get_or_init(|| loss))
     }
 
+    /// Ends the hold without releasing the lock: other processes with the same description go on.
+    pub(crate) fn leave(self: &Arc<Self>) {
+        if self.system.process() == self.process {
+            self.system.heart().remove(self);
+        }
+    }
+
     /// Releases the lock. An explicit `LOCK_UN`: a forked child may share the file description, and
     /// then closing this descriptor would leave the lock held for as long as the child lives.
     pub(crate) fn release(self: &Arc<Self>) -> Result<()> {

@@ -5,7 +5,7 @@
 //! tests run the same protocol over simulated inodes and choose what happens between any two calls.
 
 pub(crate) mod kernel;
-mod proc;
+pub(crate) mod proc;
 mod process;
 pub(crate) mod queue;
 

@@ -134,6 +134,17 @@ fn parse(line: &str) -> Option<Line> {
     })
 }
 
+/// The mode of a lock in /proc/self/fdinfo, where its process may be one that is not seen from here.
+pub(crate) fn flock_mode(line: &str) -> Option<Mode> {
+    let mut words = line.split_whitespace().skip(1);
+    words.next().filter(|kind| *kind == "FLOCK")?;
+    match words.nth(1)? {
+        "READ" => Some(Mode::Shared),
+        "WRITE" => Some(Mode::Exclusive),
+        _ => None,
+    }
+}
+
 /// Whether a process has a file open; none when that cannot be seen.
 fn has_open(pid: u32, id: FileId) -> Option<bool> {
     let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?;

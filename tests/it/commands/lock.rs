@@ -217,3 +217,116 @@ fn signals_that_were_ignored_stay_ignored() {
         }
     }
 }
+
+/// A posixage whose name is `$0` of the script.
+fn script(sandbox: &Sandbox, script: &str) -> Program {
+    sandbox.posixage([""; 0]).behind(["sh", "-c", script])
+}
+
+#[test]
+fn a_command_inside_a_lock_does_not_wait_for_it() {
+    let sandbox = Sandbox::new().initialised();
+    let inside = r#"
+        export POSIXAGE="$0"
+        "$0" lock -- sh -c '
+            "$POSIXAGE" set x=value --lock-timeout 0 && "$POSIXAGE" get x --lock-timeout 0 &&
+            "$POSIXAGE" lock -- "$POSIXAGE" lock --shared -- "$POSIXAGE" list --lock-timeout 0'
+    "#;
+    let output = script(&sandbox, inside).run().succeeds();
+    assert_eq!(output.out(), "valuex\n");
+    sandbox.run(["rm", "x", "--lock-timeout", "0"]).succeeds();
+}
+
+#[test]
+fn an_exclusive_lock_inside_a_shared_one_is_refused_at_once() {
+    let sandbox = Sandbox::new().initialised();
+    let inside = r#""$0" lock --shared -- "$0" set x=value"#;
+    let output = script(&sandbox, inside).run().fails(6);
+    output.says(["runs inside a shared one"]);
+    let shared = r#""$0" lock --shared -- "$0" list --lock-timeout 0"#;
+    script(&sandbox, shared).run().succeeds_silently();
+}
+
+#[test]
+fn two_inside_one_lock_exclude_each_other() {
+    let sandbox = Sandbox::new().initialised();
+    let inside = r#"
+        export POSIXAGE="$0"
+        "$0" lock -- sh -c '
+            exec 3<&0
+            "$POSIXAGE" lock -- sh -c "echo held; cat" <&3 &
+            read line </dev/null; "$POSIXAGE" set x=value --lock-timeout 100ms; echo $?; wait'
+    "#;
+    let mut holder = script(&sandbox, inside).start();
+    holder.wait_for("held");
+    holder.wait_for("6\n");
+    holder.write(b"done");
+    holder.wait().complains(0);
+}
+
+#[test]
+fn a_lock_is_kept_for_what_is_inside_when_its_command_has_ended() {
+    let sandbox = Sandbox::new().initialised();
+    let inside = r#"
+        export POSIXAGE="$0"
+        exec 3<&0
+        "$0" lock -- sh -c '"$POSIXAGE" lock -- sh -c "echo held; cat" <&3 & read line'
+        echo ended; cat
+    "#;
+    let mut holder = script(&sandbox, inside).start();
+    holder.wait_for("held");
+    holder.write(b"end\n");
+    holder.wait_for("ended");
+    let set = ["set", "x=value", "--lock-timeout", "0"];
+    sandbox.run(set).fails(6);
+    holder.wait().succeeds();
+    sandbox.run(set).succeeds();
+}
+
+#[test]
+fn a_lock_that_is_only_said_to_be_inherited_is_waited_for() {
+    let sandbox = Sandbox::new().initialised();
+    let mut holder = sandbox.posixage(["lock"]).args(HOLD).start();
+    holder.wait_for("held");
+    let lock = sandbox.store().join(".posixage.lock");
+    for (files, variable) in [
+        ("8</dev/null", "100:101"),
+        ("8</dev/null", "8:8"),
+        // The lock file, without a lock on it.
+        (r#"8<>"$LOCK" 9<>"$LOCK""#, "8:9"),
+        // A lock, on another file.
+        (r#"8<>"$HOME/other" 9<>"$HOME/other"; flock 8"#, "8:9"),
+        ("8</dev/null", "nonsense"),
+    ] {
+        let script = format!("exec {files}; exec \"$@\"");
+        let set = sandbox.posixage(["set", "x=value", "--lock-timeout", "0"]);
+        let set = set.in_shell(&script).env("LOCK", &lock);
+        set.env("POSIXAGE_LOCK", variable).run().fails(6);
+    }
+    holder.write(b"done");
+    holder.wait().succeeds();
+}
+
+#[test]
+fn a_lock_is_inside_for_its_own_store_alone() {
+    let sandbox = Sandbox::new().initialised();
+    let other = sandbox.directory("other").join("store");
+    sandbox
+        .posixage(["--store"])
+        .arg(&other)
+        .arg("init")
+        .run()
+        .succeeds();
+    let mut holder = sandbox
+        .posixage(["--store"])
+        .arg(&other)
+        .arg("lock")
+        .args(HOLD)
+        .start();
+    holder.wait_for("held");
+    let inside = r#""$0" lock -- "$0" --store "$OTHER" set x=value --lock-timeout 0"#;
+    let set = script(&sandbox, inside).env("OTHER", &other);
+    set.run().fails(6);
+    holder.write(b"done");
+    holder.wait().succeeds();
+}
