@@ -2,7 +2,7 @@
 
 use super::{
     call::Violation,
-    ours::{EXCLUSIVE, Ours, TAKER, late, with_one_that_gave_up},
+    ours::{EXCLUSIVE, Ours, TAKER, late, on_a_file_system_that_clamps, with_one_that_gave_up},
     process::{Invariant, Program},
     reference::{after_its_fix, before_its_fix},
     schedule::{Budget, Scenario},
@@ -265,6 +265,13 @@ fn ours_that_stops_beating_before_it_unlocks_is_overtaken() {
             .exhaust(|_| true)
             .unwrap_or_else(|found| panic!("{found}"));
     }
+}
+
+#[test]
+fn ours_that_does_not_read_a_clamped_time_back_is_taken_over() {
+    on_a_file_system_that_clamps(&[Invariant::FarTimes, Invariant::ReadsBack])
+        .exhaust(two_holders)
+        .expect_err("it is to be found");
 }
 
 #[test]

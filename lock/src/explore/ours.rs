@@ -353,6 +353,32 @@ fn a_takeover_in_every_order_with_a_stop() {
     assert!(seen.residuals > 0 && seen.takeovers > 0 && seen.fenced > 0);
 }
 
+/// A holder that runs, and a waiter that would take over from it if it stood still, on a file system
+/// that sets every time ahead to the same one.
+pub(super) fn on_a_file_system_that_clamps(without: &'static [Invariant]) -> Scenario {
+    let holder = Ours {
+        without,
+        ..EXCLUSIVE
+    };
+    let taker = Ours { without, ..TAKER };
+    Scenario {
+        programs: vec![holder.program(), taker.program()],
+        found: LockFileIs::Fresh,
+        rules: Rules::default(),
+        budget: Budget {
+            ticks: 5,
+            ..Budget::default()
+        },
+    }
+}
+
+#[test]
+fn a_live_holder_is_not_taken_over_where_times_are_clamped() {
+    let seen = on_a_file_system_that_clamps(&[Invariant::FarTimes]).exhaust(|_| true);
+    let seen = seen.unwrap_or_else(|found| panic!("{found}"));
+    assert!(seen.finished > 0, "{seen:?}");
+}
+
 /// Its fence said yes, and then it was stopped: what it commits is too late, and it says so.
 pub(super) fn late(asks_again: bool) -> Scenario {
     let late = Ours {

@@ -45,6 +45,8 @@ pub(super) enum Invariant {
     TouchAhead,
     /// No invariant: the file system keeps times ahead, and does not set them all to its last one.
     FarTimes,
+    /// I1: a time that is not kept is found by reading it back.
+    ReadsBack,
     /// I1: on a file that was stale, a peer's removal is waited for.
     OutlastsRemoval,
     /// I2: the comparison of inodes.
@@ -341,7 +343,7 @@ impl System for Sim {
             return Err(Errno::PERM);
         }
         self.touch_with(file, true)?;
-        match self.do_without(Invariant::FarTimes) {
+        match self.do_without(Invariant::FarTimes) && !self.do_without(Invariant::ReadsBack) {
             true => Ok(AHEAD + self.time(Call::Wall)),
             false => Ok(Duration::ZERO),
         }

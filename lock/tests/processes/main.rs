@@ -6,6 +6,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod beside;
 mod crowds;
 mod delays;
 mod program;

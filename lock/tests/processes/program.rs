@@ -29,7 +29,11 @@ pub(crate) fn program(name: &str) -> PathBuf {
 }
 
 pub(crate) fn contender(root: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(program("contender"));
+    contender_named("contender", root, arguments)
+}
+
+pub(crate) fn contender_named(name: &str, root: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program(name));
     command
         .arg(root)
         .args(arguments)
