@@ -1,6 +1,10 @@
 //! Opening the store with the keys of this run.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
 
 use posixage::{
     Entry, Error, Identity, KeyError, KeyFile, KeySource, KeyType, Misfit, Pattern, Recipient,
@@ -24,16 +28,19 @@ pub(crate) struct Session<'s> {
 impl<'s> Session<'s> {
     /// Opens the store, which must exist.
     pub(crate) fn open(settings: &'s Settings) -> Result<Self, Failure> {
-        let store = open(settings, builder(settings))?;
+        let store = open(settings, builder(settings)?)?;
         Ok(Self { settings, store })
     }
 
     /// Opens the store if there is one to look into. One that was named must exist.
     pub(crate) fn find(settings: &'s Settings) -> Result<Option<Self>, Failure> {
-        if settings.store.named {
+        if !settings.has_place() {
+            return Ok(None);
+        }
+        if settings.place()?.named {
             return Self::open(settings).map(Some);
         }
-        match builder(settings).open() {
+        match builder(settings)?.open() {
             // An empty directory is a store whose making was interrupted.
             Ok(store) if store.config().is_none() && store.count()? == 0 => Ok(None),
             Ok(store) => Ok(Some(Self { settings, store })),
@@ -62,7 +69,7 @@ impl<'s> Session<'s> {
 
     /// Opens the store to check it, unsafe permissions included.
     pub(crate) fn open_to_check(settings: &'s Settings) -> Result<Self, Failure> {
-        let builder = builder(settings).allow_insecure_permissions(true);
+        let builder = builder(settings)?.allow_insecure_permissions(true);
         let store = open(settings, builder)?;
         Ok(Self { settings, store })
     }
@@ -225,7 +232,7 @@ impl Made {
     fn announce(&self, settings: &Settings) {
         settings.note(format_args!(
             "made a store at {}",
-            settings.store.path.display()
+            self.store.path().display()
         ));
         if let (true, Some(path)) = (self.new_identity, &settings.default_identity) {
             let path = path.display();
@@ -264,8 +271,10 @@ pub(crate) fn make_store(
         default_identity = config.recipients.is_empty() && !config.password;
         if default_identity {
             let path = settings.default_identity.as_ref().ok_or_else(|| {
-                Failure::new("cannot tell where to keep a key: HOME is not set")
-                    .hint("name one: -i FILE")
+                Failure::new(
+                    "cannot tell where to keep a key: HOME is not set, and this user has no home",
+                )
+                .hint("name one: -i FILE")
             })?;
             new_identity = KeyFile::create(path)?;
             for key in keys(settings) {
@@ -275,7 +284,15 @@ pub(crate) fn make_store(
         }
         Ok::<_, Failure>(config)
     };
-    let store = builder(settings).init_with(config)?;
+    if let Err(Error::NoStore { path }) = builder(settings)?.open() {
+        let mode = fs::metadata(&path).map_or(0, |stat| stat.permissions().mode() & 0o777);
+        // A system's own directory, perhaps: not one to shut others out of.
+        if mode & 0o077 != 0 && !settings.allow_insecure && is_something_else(settings) {
+            return Err(Failure::from(Error::InsecurePermissions { path, mode })
+                .hint("a store needs a directory of its own: --store DIR"));
+        }
+    }
+    let store = builder(settings)?.init_with(config)?;
     Ok(Made {
         new_identity,
         default_identity,
@@ -347,9 +364,9 @@ fn no_identity(settings: &Settings, key_type: KeyType) -> KeySource<Identity> {
     })
 }
 
-fn builder(settings: &Settings) -> StoreBuilder {
+fn builder(settings: &Settings) -> Result<StoreBuilder, Failure> {
     let quiet = settings.quiet;
-    Store::builder(&settings.store.path)
+    let builder = Store::builder(&settings.place()?.path)
         .lock_wait(settings.lock_wait)
         .max_work_factor(settings.max_work_factor)
         .allow_insecure_permissions(settings.allow_insecure)
@@ -357,17 +374,27 @@ fn builder(settings: &Settings) -> StoreBuilder {
             if !quiet {
                 say(format_args!("posixage: waiting for the lock: {status}"));
             }
-        })
+        });
+    Ok(builder)
 }
 
 fn open(settings: &Settings, builder: StoreBuilder) -> Result<Store, Failure> {
     builder.open().map_err(|error| match error {
-        Error::NoStore { .. } if settings.store.named => {
-            let path = settings.store.path.to_string_lossy();
+        Error::NoStore { .. } if is_something_else(settings) => Failure::from(error)
+            .hint("name the store's own directory: --store DIR or POSIXAGE_STORE"),
+        Error::NoStore { ref path } if settings.place().is_ok_and(|place| place.named) => {
+            let path = path.to_string_lossy();
             let path = shlex::try_quote(&path).unwrap_or_default();
-            Failure::from(error).hint(format_args!("make one: posixage --store {path} init"))
+            let hint = format!("make one: posixage --store {path} init");
+            Failure::from(error).hint(hint)
         }
         Error::NoStore { .. } => Failure::from(error).hint("make one: posixage init"),
         error => error.into(),
     })
+}
+
+/// Whether there is a directory with something in it; asked where it is no store.
+fn is_something_else(settings: &Settings) -> bool {
+    let entries = settings.place().map(|place| fs::read_dir(&place.path));
+    entries.is_ok_and(|entries| entries.is_ok_and(|mut entries| entries.next().is_some()))
 }

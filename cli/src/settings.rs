@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use nix::unistd::{User, getuid};
 use posixage::lock::Wait;
 
 use crate::{
@@ -27,7 +28,8 @@ const DEFAULT_LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(crate) struct Settings {
-    pub(crate) store: Place,
+    /// None where no place was named and there is no home.
+    store: Option<Place>,
     /// The keys that were named, in the order in which they are tried.
     pub(crate) identities: Vec<Key>,
     /// The identity that `init` makes, and that is used if no other is named.
@@ -72,11 +74,10 @@ impl Settings {
             .or_else(|| path_from("POSIXAGE_STORE"))
             .or(config.store);
         let store = match store {
-            Some(path) => Place { path, named: true },
-            None => Place {
-                path: base_dir("XDG_DATA_HOME", ".local/share").ok_or_else(no_home)?,
-                named: false,
-            },
+            Some(path) => Some(Place { path, named: true }),
+            None => {
+                base_dir("XDG_DATA_HOME", ".local/share").map(|path| Place { path, named: false })
+            }
         };
         let credentials = path_from(CREDENTIALS_DIRECTORY);
         let credential = |name: &str| {
@@ -134,6 +135,21 @@ impl Settings {
         })
     }
 
+    /// Where the store is.
+    pub(crate) fn place(&self) -> Result<&Place, Failure> {
+        self.store.as_ref().ok_or_else(|| {
+            Failure::new(
+                "cannot tell where the store is: HOME is not set, and this user has no home",
+            )
+            .hint("name it: --store DIR or POSIXAGE_STORE")
+        })
+    }
+
+    /// Whether there is a place at all where the store may be.
+    pub(crate) fn has_place(&self) -> bool {
+        self.store.is_some()
+    }
+
     /// Whether a key file is taken although others than its owner may read it: if an option says so,
     /// or if systemd handed it over. Such a file can be root's, with an entry for the service's user
     /// in its access control list; in its mode that shows as a group that may read.
@@ -164,17 +180,20 @@ fn from_environment(named: impl Fn(Vec<PathBuf>, &'static str) -> Vec<Key>) -> V
     keys
 }
 
-fn no_home() -> Failure {
-    Failure::new("cannot tell where the store is: HOME is not set")
-        .hint("name it: --store DIR or POSIXAGE_STORE")
-}
-
 /// `posixage` below the XDG directory, or below its default in the home directory.
 fn base_dir(variable: &str, default: &str) -> Option<PathBuf> {
     // The XDG specification: a relative path is to be ignored.
     let base = path_from(variable).filter(|path| path.is_absolute());
-    let home = || path_from("HOME").map(|home| home.join(default));
+    let home = || home().map(|home| home.join(default));
     Some(base.or_else(home)?.join("posixage"))
+}
+
+/// `$HOME`, or else the user's home in the system's user database, as docker and podman have it.
+pub(crate) fn home() -> Option<PathBuf> {
+    let of_user = || Some(User::from_uid(getuid()).ok()??.dir);
+    path_from("HOME")
+        .or_else(of_user)
+        .filter(|home| home.is_absolute())
 }
 
 fn lock_timeout() -> Result<Duration, Failure> {

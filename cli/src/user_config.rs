@@ -2,7 +2,6 @@
 
 use std::{
     borrow::Cow,
-    env,
     fs::File,
     io::{self, Read},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
@@ -12,7 +11,10 @@ use std::{
 use rustix::{fs::OFlags, process::geteuid};
 use serde::Deserialize;
 
-use crate::failure::{Code, Failure, reason};
+use crate::{
+    failure::{Code, Failure, reason},
+    settings::home,
+};
 
 /// The largest file in bytes (1 MiB).
 const MAX_LEN: u64 = 1 << 20;
@@ -119,7 +121,7 @@ fn read(path: &Path, allow_insecure: bool) -> Result<Option<String>, Failure> {
 }
 
 fn resolve(path: &Path, dir: &Path) -> PathBuf {
-    match (path.strip_prefix("~"), env::home_dir()) {
+    match (path.strip_prefix("~"), home()) {
         (Ok(rest), Some(home)) => home.join(rest),
         _ => dir.join(path),
     }

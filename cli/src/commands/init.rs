@@ -15,7 +15,7 @@ pub(crate) fn run(settings: &Settings, args: Init) -> Result<(), Failure> {
     let config = made.store.config();
     let config = config.expect("a store that was just made");
     print(|out| {
-        writeln!(out, "store: {}", settings.store.path.display())?;
+        writeln!(out, "store: {}", made.store.path().display())?;
         if let (true, Some(path)) = (made.default_identity, &settings.default_identity) {
             writeln!(out, "identity: {}", path.display())?;
         }

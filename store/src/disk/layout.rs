@@ -15,6 +15,8 @@
 //! The reference skips every name that begins with `.posixage.`. What is none of these is foreign,
 //! and left alone.
 
+use std::{fs, os::unix::ffi::OsStrExt, path::Path};
+
 use posixage_lock::FILE_NAME as LOCK;
 use rustix::io::Errno;
 
@@ -68,6 +70,16 @@ impl Name {
     pub(crate) fn is_leftover(&self) -> bool {
         matches!(self, Self::Stage | Self::Trash)
     }
+}
+
+/// Whether a directory that cannot be opened as a root has anything of a store in it. One that cannot be
+/// listed may have.
+pub(crate) fn has_marks(root: &Path) -> bool {
+    fs::read_dir(root).map_or(true, |mut entries| {
+        entries.any(|entry| {
+            entry.is_ok_and(|entry| Name::parse(entry.file_name().as_bytes()) != Name::Foreign)
+        })
+    })
 }
 
 /// What a name in a secret's directory stands for.

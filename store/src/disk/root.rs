@@ -15,6 +15,7 @@ use rustix::{
 
 use crate::{
     damage::Damage,
+    disk::layout::{CONFIG, Name},
     error::Error,
     syscall::{openat, read, read_dir},
 };
@@ -196,6 +197,18 @@ impl Root {
             picked.extend(pick(entry.map_err(error)?.file_name().to_bytes()));
         }
         Ok(picked)
+    }
+
+    /// Whether it has anything of a store in it.
+    pub(crate) fn has_marks(&self) -> Result<bool, Error> {
+        for name in [CONFIG, posixage_lock::FILE_NAME] {
+            let has = self.contains(name);
+            if has.map_err(|e| Error::io("stat", self.path_of(name), e))? {
+                return Ok(true);
+            }
+        }
+        let marks = self.names(|name| (Name::parse(name) != Name::Foreign).then_some(()))?;
+        Ok(!marks.is_empty())
     }
 
     /// Whether the root has anything of that name.

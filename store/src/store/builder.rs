@@ -7,6 +7,7 @@ use posixage_lock::{Status, Takeover, Wait};
 use crate::{
     disk::{
         config::{StoreConfig, check_work_factor},
+        layout,
         root::Root,
     },
     error::Error,
@@ -142,7 +143,8 @@ impl StoreBuilder {
     /// Opens the store. Touches no key, and takes no lock unless it makes the store.
     ///
     /// # Errors
-    /// [`Error::NoStore`] if there is no directory; [`Error::InsecurePermissions`] and
+    /// [`Error::NoStore`] if there is no directory, or one with neither a `.posixage.toml`, nor a lock
+    /// file, nor a secret in it; [`Error::InsecurePermissions`] and
     /// [`Error::ForeignOwner`] of the root; [`Error::Config`] if its `.posixage.toml` cannot be
     /// understood, or a work factor is not in 1..=22; [`Error::Io`]. With
     /// [`create_if_missing`](Self::create_if_missing) also those of [`init`](Self::init).
@@ -150,7 +152,24 @@ impl StoreBuilder {
         self.check()?;
         match self.missing.take() {
             Some(config) => self.open_or_make(config),
-            None => Store::assemble(self.root()?, self),
+            None => Store::assemble(self.root_of_store()?, self),
+        }
+    }
+
+    /// The root, if it is one: a directory that is no store is not written to, and nothing is said of
+    /// its mode or owner, which are as they should be.
+    fn root_of_store(&self) -> Result<Root, Error> {
+        let no_store = || Error::NoStore {
+            path: self.path.clone(),
+        };
+        match self.root() {
+            Ok(root) if !root.has_marks()? => Err(no_store()),
+            Err(Error::InsecurePermissions { .. } | Error::ForeignOwner { .. })
+                if self.directory.is_none() && !layout::has_marks(&self.path) =>
+            {
+                Err(no_store())
+            }
+            root => root,
         }
     }
 

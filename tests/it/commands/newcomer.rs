@@ -2,11 +2,15 @@
 //! the right exit code, and, where there is something to do, what to do.
 
 use std::{
-    fs,
+    ffi::OsStr,
+    fs, iter,
     os::unix::fs::{PermissionsExt, chown},
 };
 
-use posixage_tests::{Sandbox, Terminal, golden, process::ORDINARY_USER, tools, tree::Snapshot};
+use posixage_tests::{
+    Program, Sandbox, Terminal, binary, docker_helper, golden, namespace, process::ORDINARY_USER,
+    tools, tree::Snapshot,
+};
 
 #[test]
 fn no_store() {
@@ -301,11 +305,23 @@ fn a_store_that_is_a_file() {
         .fails(1);
 }
 
+/// A program without `HOME`, of a user that the system does not know: it has no home either.
+fn without_home(program: Program) -> Program {
+    let setpriv = tools::need("setpriv", "util-linux");
+    let user = ["--reuid=54321", "--clear-groups"].map(OsStr::new);
+    let front = iter::once(setpriv.as_os_str()).chain(user);
+    program.env_remove("HOME").behind(front)
+}
+
 #[test]
 fn no_home() {
-    let sandbox = Sandbox::new();
+    if !tools::is_root() {
+        tools::left_out("a user that the system does not know, which takes root");
+        return;
+    }
+    let sandbox = Sandbox::ordinary();
     let store = sandbox.path().join("store");
-    let posixage = |args: &[&str]| sandbox.posixage(args).env_remove("HOME").input("v");
+    let posixage = |args: &[&str]| without_home(root(&sandbox).args(args)).input("v");
     for args in [&["get", "x"][..], &["set", "x"], &["init"], &["list"]] {
         let output = posixage(args).run().fails(1).says(["HOME"]);
         assert!(output.hint().contains("--store"), "{output:?}");
@@ -313,15 +329,151 @@ fn no_home() {
         posixage(args).env("HOME", "").run().fails(1).says(["HOME"]);
     }
     let place = store.to_str().unwrap();
-    let init = posixage(&["--store", place, "init"]).run().fails(1);
-    assert!(init.hint().contains("-i"), "{init:?}");
+    let init = posixage(&["--store", place, "init"]).run();
+    assert!(
+        init.err().contains("store") && !init.status.success(),
+        "{init:?}"
+    );
     assert!(!store.exists());
-    // All that is needed can be named.
+}
+
+/// `posixage`, where a user that owns nothing can execute it, run by root.
+fn root(sandbox: &Sandbox) -> Program {
+    Program::new(sandbox.path().join("posixage")).current_dir("/")
+}
+
+#[test]
+fn all_that_is_needed_can_be_named_without_a_home() {
+    let sandbox = Sandbox::new();
+    let store = sandbox.path().join("store");
     let key = golden::key(&sandbox, "age-1.txt");
-    let posixage = |args: &[&str]| posixage(&["--store", place]).arg("-i").arg(&key).args(args);
+    let posixage = |args: &[&str]| {
+        let posixage = sandbox
+            .posixage(["--store"])
+            .arg(&store)
+            .arg("-i")
+            .arg(&key);
+        posixage.args(args).env("HOME", "/nowhere").input("v")
+    };
     posixage(&["init"]).run().succeeds();
     posixage(&["set", "x"]).run().succeeds();
     assert_eq!(posixage(&["get", "x"]).run().succeeds_silently().out(), "v");
+}
+
+#[test]
+fn a_helper_without_a_home_knows_of_no_credential() {
+    if !tools::is_root() {
+        tools::left_out("a user that the system does not know, which takes root");
+        return;
+    }
+    let sandbox = Sandbox::new();
+    fs::set_permissions(sandbox.path(), fs::Permissions::from_mode(0o711)).unwrap();
+    let helper = |name: &str, action: &str, input: &str| {
+        let copy = sandbox.path().join(name);
+        if !copy.exists() {
+            let cp = sandbox.program("cp").arg(binary::directory().join(name));
+            cp.arg(&copy).run().succeeds();
+        }
+        let program = Program::new(copy).arg(action).input(input);
+        without_home(program.current_dir("/")).run()
+    };
+    let docker = |action| helper("docker-credential-posixage", action, "registry.example");
+    docker_helper::answers(&docker("get"), docker_helper::NOT_FOUND);
+    assert_eq!(docker("list").succeeds_silently().out(), "{}\n");
+    assert_eq!(docker("erase").succeeds_silently().out(), "");
+    for action in ["get", "erase"] {
+        let description = "protocol=https\nhost=h\nusername=u\npassword=p\n\n";
+        let git = helper("git-credential-posixage", action, description);
+        assert_eq!(git.succeeds_silently().out(), "");
+    }
+}
+
+#[test]
+fn without_home_the_user_database_tells_where_it_is() {
+    let sandbox = Sandbox::new().initialised();
+    sandbox.set("x", "value");
+    let id = rustix::process::getuid().as_raw();
+    // In a mount namespace of its own, where this user's home is the sandbox's.
+    let script = format!(
+        "printf 'zoe:x:0:0::%s:/bin/sh\nzoe:x:{id}:0::%s:/bin/sh\n' \"$1\" \"$1\" >\"$2\" &&
+         mount --bind \"$2\" /etc/passwd && shift 2 && exec \"$@\""
+    );
+    let Some(shell) = namespace::shell(&script) else {
+        tools::left_out("a user database of its own, which takes a mount namespace");
+        return;
+    };
+    let shell = shell.arg(sandbox.home()).arg(sandbox.path().join("passwd"));
+    for home in [None, Some("")] {
+        let get = shell.clone().arg(binary::posixage()).args(["get", "x"]);
+        let get = match home {
+            Some(home) => get.env("HOME", home),
+            None => get.env_remove("HOME"),
+        };
+        assert_eq!(get.run().succeeds_silently().out(), "value");
+    }
+}
+
+#[test]
+fn a_directory_that_is_no_store_is_not_written_to() {
+    let sandbox = Sandbox::new().initialised();
+    let empty = sandbox.directory("empty");
+    let other = sandbox.directory("other");
+    sandbox.file("other/notes.txt", "mine");
+    for place in [&empty, &other] {
+        let before = Snapshot::of(place);
+        for args in [
+            &["set", "x"][..],
+            &["get", "x"],
+            &["list"],
+            &["rm", "x"],
+            &["rm", "--all", "--yes"],
+            &["status"],
+            &["verify", "--repair"],
+            &["lock", "--", "true"],
+            &["unlock", "--force"],
+        ] {
+            let posixage = sandbox.posixage(["--store"]).arg(place).args(args);
+            let output = posixage.input("v").run().fails(1);
+            let output = output.says(["no store at", place.to_str().unwrap()]);
+            assert!(output.hint().contains("--store"), "{output:?}");
+            assert_eq!(Snapshot::of(place), before, "{args:?}");
+        }
+    }
+    // Made on purpose it is one, and so is one of the reference's, which has no file of its own but
+    // the lock's.
+    sandbox
+        .posixage(["init", "--store"])
+        .arg(&empty)
+        .run()
+        .succeeds();
+    sandbox
+        .posixage(["list", "--store"])
+        .arg(&empty)
+        .run()
+        .succeeds();
+    sandbox.file("theirs/.posixage.lock", "");
+    sandbox
+        .run(["list", "--store", "../theirs"])
+        .succeeds_silently();
+}
+
+#[test]
+fn a_directory_of_the_system_is_not_to_be_closed() {
+    let sandbox = Sandbox::new();
+    let place = sandbox.directory("etc");
+    sandbox.file("etc/passwd", "");
+    fs::set_permissions(&place, fs::Permissions::from_mode(0o755)).unwrap();
+    let posixage = |args: &[&str]| {
+        let output = sandbox.posixage(["--store"]).arg(&place).args(args).run();
+        assert!(!output.err().contains("chmod"), "{output:?}");
+        assert!(output.hint().contains("--store"), "{output:?}");
+        output
+    };
+    for args in [&["list"][..], &["set", "x=v"], &["status"], &["verify"]] {
+        posixage(args).fails(1).says(["no store at"]);
+    }
+    posixage(&["init"]).fails(8).says(["open to others"]);
+    assert_eq!(fs::read_dir(&place).unwrap().count(), 1);
 }
 
 #[test]

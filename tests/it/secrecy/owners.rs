@@ -90,7 +90,7 @@ fn root_reads_another_users_store_and_does_not_write_it() {
         &["set", "x"][..],
         &["set", "--force", "a"],
         &["rm", "a"],
-        &["rm", "--all"],
+        &["rm", "--all", "--yes"],
     ] {
         let output = posixage(args)
             .fails(8)
