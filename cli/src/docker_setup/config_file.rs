@@ -30,7 +30,7 @@ pub(crate) struct ConfigFile {
     target: PathBuf,
 }
 
-/// Whose file it is.
+/// The program that owns the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Client {
     /// Docker asks one helper for all registries, `credsStore`.
@@ -160,7 +160,7 @@ impl ConfigFile {
     /// Finds out, before anything is changed, whether it can be replaced.
     pub(crate) fn check_writable(&self) -> Result<(), Failure> {
         match fs::metadata(&self.target) {
-            // A rename would not mind; whoever made it so does.
+            // A rename would succeed, but the file was made read-only on purpose.
             Ok(stat) if stat.permissions().mode() & 0o200 == 0 => {
                 return Err(
                     Failure::new(format_args!("{} is read-only", self.path.display()))
@@ -180,7 +180,7 @@ impl ConfigFile {
 
     /// Replaces it, whole or not at all, if what is in it is still `before`; whether it was.
     ///
-    /// Between the last look and the rename somebody may write to it: a moment, beside the
+    /// Between the last look and the rename another process may write to it: a moment, beside the
     /// milliseconds for which docker itself goes on with what it has read before it writes.
     pub(crate) fn replace(&self, before: &Content, after: &JsonObject) -> Result<bool, Failure> {
         self.try_replace(before, Some(after.as_str()))
@@ -228,7 +228,7 @@ impl ConfigFile {
         if let Ok(stat) = fs::metadata(&self.target)
             && (stat.uid(), stat.gid()) != (file.metadata()?.uid(), file.metadata()?.gid())
         {
-            // Root at work in somebody else's home.
+            // Root at work in another user's home.
             fchown(&file, Some(stat.uid()), Some(stat.gid()))?;
         }
         file.write_all(text)?;
@@ -237,7 +237,7 @@ impl ConfigFile {
 
     #[expect(
         clippy::disallowed_methods,
-        reason = "a file of somebody else's, outside any store"
+        reason = "another program's file, outside any store"
     )]
     fn rename(&self, temporary: &Path) -> io::Result<()> {
         fs::rename(temporary, &self.target)?;
@@ -289,7 +289,7 @@ impl ConfigFile {
         Ok(paths)
     }
 
-    /// Removes [leftovers](Self::leftovers); while it may, nobody else is at work.
+    /// Removes [leftovers](Self::leftovers); only the holder of the setup's lock may.
     pub(crate) fn sweep(&self) -> Result<(), Failure> {
         for path in self.leftovers()? {
             match fs::remove_file(&path) {
@@ -310,7 +310,7 @@ impl ConfigFile {
     /// What to say after that many tries.
     pub(crate) fn keeps_changing(&self) -> Failure {
         Failure::new(format_args!("{} keeps changing", self.path.display()))
-            .hint("try again when nobody logs in")
+            .hint("try again when no login is in progress")
     }
 
     fn fails(&self, what: &str, error: &io::Error) -> Failure {

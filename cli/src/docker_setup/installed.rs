@@ -72,7 +72,7 @@ impl Installed {
         }
     }
 
-    /// Stores, fetches and erases a credential that is nobody's, and looks into `store` for it.
+    /// Stores, fetches and erases a made-up credential, and looks into `store` for it.
     pub(crate) fn probe(&self, store: &Store) -> Result<(), Failure> {
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(|e| Failure::new(format_args!("random: {e}")))?;

@@ -25,7 +25,7 @@ const ANY: [LockFileIs; 4] = [
 
 /// Overlaps count if one of the two is ours.
 const OURS: Rules = Rules {
-    overtaken: Overtaken::Nobody,
+    overtaken: Overtaken::None,
     may_lose_unmoved: false,
     spare_peers: true,
 };

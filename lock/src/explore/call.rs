@@ -22,8 +22,8 @@ pub(super) const STALE: Seconds = 30;
 /// Index of a process.
 pub(super) type Pid = usize;
 
-/// A file description: who opened it, and the how manieth of his it is. Not numbered by the world,
-/// so that it does not matter to anybody who was first.
+/// A file description: the actor that opened it, and the actor's own count. Not numbered by the world,
+/// so that the order in which two actors open files makes no difference.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Fd(pub(super) Pid, pub(super) usize);
 
@@ -129,7 +129,7 @@ impl fmt::Display for Call {
             Self::Exchange => f.write_str("exchanges the lock file and the spare one"),
             Self::Rename => f.write_str("renames the spare file to the lock file"),
             Self::Remove(label) => write!(f, "removes {label}"),
-            Self::Holders => f.write_str("asks who holds the lock"),
+            Self::Holders => f.write_str("asks for the holders"),
             Self::Boottime => f.write_str("reads the boot-time clock"),
             Self::Monotonic => f.write_str("reads the monotonic clock"),
             Self::Wall => f.write_str("reads the wall clock"),
@@ -197,10 +197,10 @@ pub(super) enum Outcome {
 /// What must never happen.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Violation {
-    /// Two hold the lock. `unlinked`: the one who came last locked an inode that was at the path
-    /// no longer when it was granted; otherwise the other's file was taken away under it.
+    /// Two hold the lock. `unlinked`: the later one locked an inode that was no longer at the path
+    /// when it was granted; otherwise the other's file was taken away under it.
     TwoHolders { unlinked: bool },
-    /// Something was committed by one whose lock somebody else had got since.
+    /// Something was committed on a lock that another actor had got since.
     CommitOnLostLock,
     /// The same, after the fence, and the caller was told that all is well.
     UntoldLateCommit,

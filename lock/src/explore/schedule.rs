@@ -26,7 +26,7 @@ pub(super) struct Scenario {
 pub(super) struct Budget {
     /// The clock advances while everybody waits, is stopped, or holds the lock.
     pub(super) ticks: u8,
-    /// The clock advances while somebody runs that could have gone on.
+    /// The clock advances while an actor could have continued.
     pub(super) delays: u8,
     pub(super) kills: u8,
     pub(super) stops: u8,
@@ -193,7 +193,7 @@ impl<'a> Explorer<'a> {
         state.world.clock() == since && (0..state.moments.len()).any(removes)
     }
 
-    /// Lets an event happen, and all that nobody else can tell from it.
+    /// Lets an event happen, and all that no other actor can tell from it.
     pub(super) fn happen(&mut self, state: &mut State, event: Event, story: &mut Option<String>) {
         let State {
             world,

@@ -48,7 +48,7 @@ pub(super) struct Life {
     opened: usize,
     /// What it holds, by all that it knows.
     pub(super) inside: Option<Mode>,
-    /// Somebody else got the lock since it entered.
+    /// Another actor got the lock since it entered.
     overtaken: bool,
     /// What it committed after its fence came after it was overtaken.
     came_too_late: bool,
@@ -73,7 +73,7 @@ pub(super) struct World {
     /// Which of them are reference processes.
     peers: Vec<bool>,
     pub(super) violation: Option<Violation>,
-    /// Somebody was overtaken who may be.
+    /// An actor was overtaken that may be.
     pub(super) residual: bool,
     /// A lock file was exchanged for another.
     pub(super) taken_over: bool,
@@ -83,21 +83,21 @@ pub(super) struct World {
 /// What counts as a violation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Rules {
-    /// Who may be overtaken by a second holder, so that its fence must keep it from committing.
+    /// Which actors may be overtaken by a second holder, so that its fence must keep it from committing.
     pub(super) overtaken: Overtaken,
-    /// A lock may be found lost by one who did not stand still: a takeover that finds the holder
+    /// A lock may be found lost by one that did not stand still: a takeover that finds the holder
     /// back to life gives the file back, but the holder may have seen it gone.
     pub(super) may_lose_unmoved: bool,
     /// Two reference processes may overtake each other.
     pub(super) spare_peers: bool,
 }
 
-/// Whose lock somebody else may get without that being a violation.
+/// The actors whose lock another may get without a violation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) enum Overtaken {
     #[default]
-    Nobody,
-    /// One who stood still.
+    None,
+    /// One that stood still.
     TheStopped,
     /// One that found the file fresh, since a peer had touched it after it was stale.
     TheLate,
@@ -157,7 +157,7 @@ impl World {
         !life.killed && life.ended.is_none() && life.stopped.is_none()
     }
 
-    /// Who in the queue could be granted the lock.
+    /// The waiters that could be granted the lock.
     pub(super) fn grantable(&self) -> impl Iterator<Item = Fd> + '_ {
         self.files
             .iter()
@@ -200,7 +200,7 @@ impl World {
         self.after_time(beating);
     }
 
-    /// Time passes, and nobody notices: not even the monotonic clock.
+    /// Time passes unnoticed: not even the monotonic clock shows it.
     pub(super) fn suspend(&mut self, length: Seconds, beating: &[bool]) {
         self.clock += length;
         self.suspended += length;
@@ -210,7 +210,7 @@ impl World {
         self.after_time(beating);
     }
 
-    /// Somebody sets the wall clock forward.
+    /// The wall clock is set forward.
     pub(super) fn jump(&mut self, length: Seconds) {
         self.jumped += length;
     }

@@ -83,7 +83,7 @@ pub(super) fn verify(
     checked?;
     for id in read::all_ids(store)? {
         let sealed = check.locked(|check, held| check.secret(held, &id));
-        // Without the lock: whoever wrote these files decides how long it takes to parse them.
+        // Without the lock: the writer of these files decides how long it takes to parse them.
         if let Ok(Some(sealed)) = &sealed {
             check.headers(&id, sealed);
             if what.decrypt {

@@ -27,7 +27,7 @@ impl World {
         }
     }
 
-    /// Whether nobody else can tell when a call is answered. Such a call is answered together with
+    /// Whether no other actor can tell when a call is answered. Such a call is answered together with
     /// the one before it.
     pub(in crate::explore) fn is_private(&self, call: &Call) -> bool {
         match call {
@@ -209,7 +209,7 @@ impl World {
                 life.overtaken = true;
                 let are_peers = self.peers[other] && self.peers[pid];
                 let residual = match self.rules.overtaken {
-                    Overtaken::Nobody => false,
+                    Overtaken::None => false,
                     Overtaken::TheStopped => life.stood_still,
                     Overtaken::TheLate if self.peers[other] => enters_late,
                     Overtaken::TheLate => !life.saw_stale,
