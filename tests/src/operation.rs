@@ -1,6 +1,8 @@
 //! The programs that are killed: one write each, or an endless row of them.
 
-use std::{env, path::PathBuf};
+use std::env;
+
+use posixage::{Change, Id, Store};
 
 use crate::{
     Program, Sandbox,
@@ -8,23 +10,17 @@ use crate::{
     subject::{State, Subject},
 };
 
-/// A program of this package.
-///
-/// # Panics
-/// Its place cannot be told.
-#[must_use]
-pub fn program(name: &str) -> PathBuf {
-    // TARGET/PROFILE/deps/TEST; cargo builds the package's programs before its tests.
-    let test = env::current_exe().expect("the path of this test");
-    let profile = test.ancestors().nth(2).expect("a profile's directory");
-    profile.join(name)
-}
+/// What a write of the library may fail with.
+pub type WriteError = Box<dyn std::error::Error + Send + Sync>;
 
 /// `operate` with these steps, on the sandbox's store.
 pub fn operate<A: AsRef<str>>(sandbox: &Sandbox, steps: impl IntoIterator<Item = A>) -> Program {
+    // TARGET/PROFILE/deps/TEST; cargo builds the package's programs before its tests.
+    let test = env::current_exe().expect("the path of this test");
+    let profile = test.ancestors().nth(2).expect("a profile's directory");
     let steps = steps.into_iter().map(|step| step.as_ref().to_owned());
     sandbox
-        .program(program("operate"))
+        .program(profile.join("operate"))
         .arg(sandbox.store())
         .arg(sandbox.identity())
         .args(steps)
@@ -73,6 +69,41 @@ impl Operation {
         }
     }
 
+    /// Its name as a step of `operate`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Overwrite => "set",
+            Self::Delete => "remove",
+            Self::Update => "update",
+            Self::Many => "many",
+        }
+    }
+
+    /// Makes the write by the library. What an update found; `None` of any other.
+    ///
+    /// # Errors
+    /// The library's, or what an update found is not what one write wrote.
+    pub fn apply(self, store: &Store, id: &Id, mark: Mark) -> Result<State, WriteError> {
+        let secret = marked::secret(id, mark);
+        let mut found = None;
+        match self {
+            Self::Create => store.create(id, &secret)?,
+            Self::Overwrite => store.set(id, &secret)?,
+            Self::Delete => store.remove(id)?,
+            Self::Update => store.update(id, |current| -> Result<_, WriteError> {
+                found = current.map(|old| marked::mark_of(id, old)).transpose()?;
+                Ok(Change::Set(secret))
+            })?,
+            Self::Many => {
+                let [first, last] = marked::beside(id);
+                set_many(store, [first, id.clone(), last], mark)?;
+            }
+        }
+        Ok(found)
+    }
+
     /// The program that makes the write.
     pub fn program(self, subject: &Subject, mark: Mark) -> Program {
         let id = subject.id();
@@ -86,8 +117,23 @@ impl Operation {
             Self::Create => set(&["set", "--raw"]),
             Self::Overwrite => set(&["set", "--raw", "--force"]),
             Self::Delete => posixage(&["rm"]),
-            Self::Update => subject.operate([format!("update:{id}:{mark}")]),
-            Self::Many => subject.operate([format!("many:{id}:{mark}")]),
+            Self::Update | Self::Many => subject.operate([format!("{}:{id}:{mark}", self.name())]),
         }
     }
+}
+
+/// Writes these ids by one `set_many`.
+///
+/// # Errors
+/// The library's.
+pub fn set_many(
+    store: &Store,
+    ids: impl IntoIterator<Item = Id>,
+    mark: Mark,
+) -> Result<(), WriteError> {
+    let secrets = ids.into_iter().map(|id| {
+        let secret = marked::secret(&id, mark);
+        (id, secret)
+    });
+    Ok(store.set_many(secrets.collect::<Vec<_>>())?)
 }

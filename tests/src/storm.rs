@@ -35,7 +35,7 @@ pub enum Deed {
 
 /// One operation.
 #[derive(Clone, Debug)]
-pub struct Operation {
+pub struct Record {
     /// On what.
     pub id: Id,
     /// What it was.
@@ -48,7 +48,7 @@ pub struct Operation {
     pub acknowledged: bool,
 }
 
-impl Operation {
+impl Record {
     fn read(&self) -> Option<State> {
         match self.deed {
             Deed::Read(state) | Deed::Update(state, _) => Some(state),
@@ -77,11 +77,11 @@ impl fmt::Display for Impossible {
 
 /// All that was done, by id. Every id held nothing at first.
 #[derive(Debug, Default)]
-pub struct Records(HashMap<Id, Vec<Operation>>);
+pub struct Records(HashMap<Id, Vec<Record>>);
 
 impl Records {
     /// One more.
-    pub fn add(&mut self, operation: Operation) {
+    pub fn add(&mut self, operation: Record) {
         self.0
             .entry(operation.id.clone())
             .or_default()
@@ -110,7 +110,7 @@ impl Records {
     }
 }
 
-fn impossible(all: &[Operation]) -> Vec<Impossible> {
+fn impossible(all: &[Record]) -> Vec<Impossible> {
     let mut found = Vec::new();
     for reader in all.iter().filter(|o| o.acknowledged) {
         if let Some(state) = reader.read()
@@ -120,7 +120,7 @@ fn impossible(all: &[Operation]) -> Vec<Impossible> {
         }
     }
     // Two updates under the lock cannot both have found the same value.
-    let mut updated: HashMap<Mark, &Operation> = HashMap::new();
+    let mut updated: HashMap<Mark, &Record> = HashMap::new();
     for update in all.iter().filter(|o| o.acknowledged) {
         if let Deed::Update(Some(mark), _) = update.deed
             && let Some(other) = updated.insert(mark, update)
@@ -132,7 +132,7 @@ fn impossible(all: &[Operation]) -> Vec<Impossible> {
     found
 }
 
-fn may_read(all: &[Operation], reader: &Operation, state: State) -> bool {
+fn may_read(all: &[Record], reader: &Record, state: State) -> bool {
     let covered = |written: u64| {
         all.iter().any(|o| {
             // An update does not read what it writes.
@@ -158,9 +158,9 @@ fn may_read(all: &[Operation], reader: &Operation, state: State) -> bool {
 mod tests {
     use super::*;
 
-    fn operation(deed: Deed, begun: u64, ended: u64, acknowledged: bool) -> Operation {
+    fn operation(deed: Deed, begun: u64, ended: u64, acknowledged: bool) -> Record {
         let id = "id".parse().expect("an id");
-        Operation {
+        Record {
             id,
             deed,
             begun,
@@ -169,7 +169,7 @@ mod tests {
         }
     }
 
-    fn is_possible(all: &[Operation]) -> bool {
+    fn is_possible(all: &[Record]) -> bool {
         impossible(all).is_empty()
     }
 

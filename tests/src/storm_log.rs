@@ -3,7 +3,7 @@
 use posixage::Id;
 
 use crate::{
-    storm::{Deed, Operation, Records},
+    storm::{Deed, Record, Records},
     subject::State,
 };
 
@@ -38,12 +38,12 @@ fn number(word: &str) -> u64 {
 /// # Panics
 /// A line is not understood.
 pub fn read(log: &str, died: u64, records: &mut Records) {
-    let mut pending: Option<Operation> = None;
+    let mut pending: Option<Record> = None;
     // A last line that was cut short says nothing: what it announces has not begun.
     let lines = log
         .split_inclusive('\n')
         .filter_map(|l| l.strip_suffix('\n'));
-    let begin = |id: &str, deed, begun: &str| Operation {
+    let begin = |id: &str, deed, begun: &str| Record {
         id: id.parse().expect("an id"),
         deed,
         begun: number(begun),
@@ -80,7 +80,7 @@ pub fn read(log: &str, died: u64, records: &mut Records) {
     }
 }
 
-fn acknowledged(operation: Option<Operation>, at: &str) -> Operation {
+fn acknowledged(operation: Option<Record>, at: &str) -> Record {
     let mut operation = operation.expect("what is acknowledged was announced");
     operation.ended = number(at);
     operation.acknowledged = true;

@@ -11,8 +11,8 @@ use rustix::process::Signal;
 use crate::{
     Running,
     chance::Chance,
-    operation::program,
-    storm::{Deed, Operation, Records, now},
+    operation::operate,
+    storm::{Deed, Record, Records, now},
     storm_log::{self, IDS},
     subject::{Subject, leftovers, next_write, read},
 };
@@ -37,13 +37,9 @@ impl Storm<'_> {
         self.started += 1;
         let sandbox = self.subject.sandbox();
         let log = sandbox.path().join(format!("log.{}", self.started));
-        let running = sandbox
-            .program(program("storm"))
-            .arg(self.subject.store())
-            .arg(sandbox.identity())
-            .arg(&log)
-            .args([self.started.to_string(), OPERATIONS.to_string()])
-            .start();
+        let [seed, count] = [self.started.to_string(), OPERATIONS.to_string()];
+        let log_name = log.display().to_string();
+        let running = operate(sandbox, ["storm", &log_name, &seed, &count]).start();
         self.processes.push((running, log));
     }
 
@@ -102,7 +98,7 @@ pub fn survives() {
         let id = storm_log::id(number);
         let begun = now();
         let state = read(&store, &id).unwrap_or_else(|e| panic!("{id}: {e}"));
-        storm.records.add(Operation {
+        storm.records.add(Record {
             id,
             deed: Deed::Read(state),
             begun,

@@ -1,22 +1,13 @@
 //! Claim: `update` excludes other processes, and one that was stopped and lost its lock commits
 //! nothing.
 
-use posixage_tests::{Program, Sandbox, operation, shape};
+use posixage_tests::{Sandbox, operation::operate, shape};
 use rustix::process::Signal;
-
-fn update(sandbox: &Sandbox, id: &str, what: [&str; 2]) -> Program {
-    let update = sandbox.program(operation::program("update"));
-    update
-        .arg(sandbox.store())
-        .arg(sandbox.identity())
-        .arg(id)
-        .args(what)
-}
 
 #[test]
 fn two_processes_that_each_add_a_thousand_end_at_two_thousand() {
     let sandbox = Sandbox::new().initialised();
-    let start = || update(&sandbox, "number", ["increment", "1000"]).start();
+    let start = || operate(&sandbox, ["increment", "number", "1000"]).start();
     let both = [start(), start()];
     for one in both {
         one.wait().succeeds_silently();
@@ -30,7 +21,7 @@ fn two_processes_that_each_add_a_thousand_end_at_two_thousand() {
 fn a_writer_that_was_stopped_and_overtaken_writes_nothing() {
     let sandbox = Sandbox::new().initialised();
     sandbox.set("x", "old");
-    let mut writer = update(&sandbox, "x", ["hold", "from the stopped one"]).start();
+    let mut writer = operate(&sandbox, ["hold", "x", "from the stopped one"]).start();
     writer.wait_for("held");
     writer.signal(Signal::STOP);
     let pid = writer.id().to_string();

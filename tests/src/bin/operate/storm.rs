@@ -1,51 +1,31 @@
 //! Random operations on a store, written down in a file before and after each.
 //!
-//! `storm STORE IDENTITY LOG SEED COUNT`. The lines, each in one write, are read by
-//! `posixage_tests::storm_log`.
+//! `storm LOG SEED COUNT`. The lines, each in one write, are read by `posixage_tests::storm_log`.
 
 use std::{
-    env,
-    error::Error,
     fs::{File, OpenOptions},
     io::Write,
-    process::ExitCode,
 };
 
-use posixage::{Change, Error as StoreError, Id, KeyFile, Store};
+use posixage::{Error as StoreError, Id, Store};
 use posixage_tests::{
     chance::Chance,
     marked,
+    operation::Operation,
     storm::now,
     storm_log::{IDS, id, state_word},
     subject,
 };
 
-type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+use super::Result;
 
-fn main() -> ExitCode {
-    match storm() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("storm: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn storm() -> Result<()> {
-    let args: Vec<String> = env::args().skip(1).collect();
-    let [root, identity, log, seed, count] = args.as_slice() else {
-        return Err("storm STORE IDENTITY LOG SEED COUNT".into());
-    };
-    let identity = KeyFile::new(identity).identities()?;
-    let store = Store::builder(root).identity(identity).open()?;
+pub(crate) fn run(store: &Store, log: &str, seed: u64, count: u64) -> Result<()> {
     let log = OpenOptions::new().append(true).create(true).open(log)?;
-    let seed: u64 = seed.parse()?;
     let mut chance = Chance::of(seed);
-    for number in 0..count.parse()? {
+    for number in 0..count {
         // No two writes have a mark in common.
         let mark = seed * 1_000_000 + number;
-        one(&store, &log, &mut chance, mark)?;
+        one(store, &log, &mut chance, mark)?;
     }
     Ok(())
 }
@@ -56,7 +36,7 @@ fn one(store: &Store, log: &File, chance: &mut Chance, mark: marked::Mark) -> Re
     match chance.within(0..100) {
         0..40 => {
             write(format!("set {id} {mark} {}\n", now()))?;
-            store.set(&id, &marked::secret(&id, mark))?;
+            Operation::Overwrite.apply(store, &id, mark)?;
             write(format!("ok {}\n", now()))?;
         }
         40..65 => {
@@ -70,13 +50,7 @@ fn one(store: &Store, log: &File, chance: &mut Chance, mark: marked::Mark) -> Re
         }
         65..85 => {
             write(format!("update {id} {mark} {}\n", now()))?;
-            let mut found = None;
-            store.update(&id, |current| -> Result<_> {
-                found = current
-                    .map(|secret| marked::mark_of(&id, secret))
-                    .transpose()?;
-                Ok(Change::Set(marked::secret(&id, mark)))
-            })?;
+            let found = Operation::Update.apply(store, &id, mark)?;
             write(format!("updated {} {}\n", state_word(found), now()))?;
         }
         85..95 => {

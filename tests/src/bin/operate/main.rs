@@ -1,7 +1,8 @@
 //! Writes to a store, step by step, and says before and after each, so that the test that kills it knows
 //! what may have happened.
 //!
-//! `operate STORE IDENTITY STEP…`, a step being `set:ID:MARK`, `create:ID:MARK`, `update:ID:MARK`,
+//! `operate STORE IDENTITY increment ID COUNT`, `hold ID VALUE` and `storm LOG SEED COUNT` are in files of
+//! their own. `operate STORE IDENTITY STEP…`, a step being `set:ID:MARK`, `create:ID:MARK`, `update:ID:MARK`,
 //! `remove:ID`, `try:ID:MARK`, a set that may fail, or `naive:ID:MARK`, which makes the calls of the
 //! reference in their order. With
 //! `MARK..` instead of the mark the step is repeated for ever, with marks that count up from
@@ -10,6 +11,9 @@
 //!
 //! Each step prints `begin STEP` before its first system call in the store, and `ok STEP` when the
 //! library has returned `Ok`; a `try` that has failed, `failed try MARK`.
+
+mod storm;
+mod update;
 
 use std::{
     env,
@@ -20,16 +24,17 @@ use std::{
     process::ExitCode,
 };
 
-use posixage::{Change, Id, KeyFile, Store};
+use posixage::{Id, KeyFile, Store};
 use posixage_tests::{
     marked::{self, Mark},
+    operation::{Operation, set_many},
     place::make_dir,
 };
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 fn main() -> ExitCode {
-    match steps() {
+    match operate() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("operate: {error}");
@@ -41,24 +46,33 @@ fn main() -> ExitCode {
 /// How many secrets `many-wide` writes beside the one: so many that threads stage and sync them.
 const WIDE: usize = 24;
 
-fn steps() -> Result<()> {
+fn operate() -> Result<()> {
     let args: Vec<String> = env::args().skip(1).collect();
     let [root, identity, steps @ ..] = args.as_slice() else {
         return Err("operate STORE IDENTITY STEP…".into());
     };
-    let root = Path::new(root);
     let identity = KeyFile::new(identity).identities()?;
     let store = Store::builder(root).identity(identity).open()?;
+    let words: Vec<&str> = steps.iter().map(String::as_str).collect();
+    match words[..] {
+        ["increment", id, count] => update::increment(&store, &id.parse()?, count.parse()?),
+        ["hold", id, value] => update::hold(&store, &id.parse()?, value),
+        ["storm", log, seed, count] => storm::run(&store, log, seed.parse()?, count.parse()?),
+        _ => run_steps(&store, &words),
+    }
+}
+
+fn run_steps(store: &Store, steps: &[&str]) -> Result<()> {
     for step in steps {
         let mut parts = step.split(':');
         let mut part = || parts.next().unwrap_or_default();
         let (kind, id, mark) = (part(), part().parse()?, part());
         let Some(first) = mark.strip_suffix("..") else {
-            run(&store, kind, &id, mark.parse().unwrap_or_default())?;
+            run(store, kind, &id, mark.parse().unwrap_or_default())?;
             continue;
         };
         if kind == "naive" {
-            let prepared = naive::Prepared::new(&store, &id, first.parse()?)?;
+            let prepared = naive::Prepared::new(store, &id, first.parse()?)?;
             loop {
                 say(&format!("begin naive {first}\n"));
                 prepared.write()?;
@@ -68,10 +82,10 @@ fn steps() -> Result<()> {
         for mark in first.parse()?.. {
             match kind {
                 "flip" => {
-                    run(&store, "create", &id, mark)?;
-                    run(&store, "remove", &id, mark)?;
+                    run(store, "create", &id, mark)?;
+                    run(store, "remove", &id, mark)?;
                 }
-                kind => run(&store, kind, &id, mark)?,
+                kind => run(store, kind, &id, mark)?,
             }
         }
     }
@@ -79,52 +93,41 @@ fn steps() -> Result<()> {
 }
 
 fn run(store: &Store, kind: &str, id: &Id, mark: Mark) -> Result<()> {
-    let secret = marked::secret(id, mark);
     let naive = match kind {
         "naive" => Some(naive::Prepared::new(store, id, mark)?),
         _ => None,
     };
     say(&format!("begin {kind} {mark}\n"));
-    match kind {
-        "set" => store.set(id, &secret)?,
-        "try" => {
-            if store.set(id, &secret).is_err() {
+    let operation = Operation::ALL.into_iter().find(|o| o.name() == kind);
+    match (operation, naive) {
+        (Some(operation), _) => drop(operation.apply(store, id, mark)?),
+        (None, Some(naive)) => naive.write()?,
+        (None, None) if kind == "try" => {
+            if store.set(id, &marked::secret(id, mark)).is_err() {
                 say(&format!("failed {kind} {mark}\n"));
                 return Ok(());
             }
         }
-        "create" => store.create(id, &secret)?,
-        "remove" => store.remove(id)?,
-        "update" => store.update(id, |current| -> Result<_> {
-            if let Some(current) = current {
-                marked::mark_of(id, current)?;
-            }
-            Ok(Change::Set(secret))
-        })?,
-        "many" | "many-first" | "many-last" | "many-wide" => {
-            let [first, last] = marked::beside(id);
-            let ids = match kind {
-                "many-wide" => {
-                    let others = (0..WIDE).map(|n| format!("{id}.{n:02}").parse());
-                    let mut ids = others.collect::<std::result::Result<Vec<Id>, _>>()?;
-                    ids.insert(WIDE / 2, id.clone());
-                    ids
-                }
-                "many-first" => vec![id.clone(), last],
-                "many-last" => vec![first, id.clone()],
-                _ => vec![first, id.clone(), last],
-            };
-            let secrets = ids.into_iter().map(|id| {
-                let secret = marked::secret(&id, mark);
-                (id, secret)
-            });
-            store.set_many(secrets)?;
-        }
-        "naive" => naive.map_or(Ok(()), |prepared| prepared.write())?,
-        kind => return Err(format!("no step {kind}").into()),
+        (None, None) => set_many(store, ids(kind, id)?, mark)?,
     }
     say(&format!("ok {kind} {mark}\n"));
     Ok(())
+}
+
+/// The ids that a step writes together.
+fn ids(kind: &str, id: &Id) -> Result<Vec<Id>> {
+    let [first, last] = marked::beside(id);
+    match kind {
+        "many-first" => Ok(vec![id.clone(), last]),
+        "many-last" => Ok(vec![first, id.clone()]),
+        "many-wide" => {
+            let others = (0..WIDE).map(|n| format!("{id}.{n:02}").parse());
+            let mut ids = others.collect::<std::result::Result<Vec<Id>, _>>()?;
+            ids.insert(WIDE / 2, id.clone());
+            Ok(ids)
+        }
+        kind => Err(format!("no step {kind}").into()),
+    }
 }
 
 /// In one call, and at once: the reader must know before anything else happens. A failure to
