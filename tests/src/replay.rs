@@ -15,7 +15,7 @@ use crate::{
 
 /// Calls that change nothing that a power cut could undo, or of which nothing is taken on trust: what
 /// `syncfs` brings to disk must be fsynced too. Modes and times are not followed.
-const WITHOUT_EFFECT: [&str; 34] = [
+const WITHOUT_EFFECT: [&str; 35] = [
     "access",
     "chmod",
     "epoll_create1",
@@ -35,6 +35,7 @@ const WITHOUT_EFFECT: [&str; 34] = [
     "ioctl",
     "lseek",
     "lstat",
+    "memfd_create",
     "mmap",
     "newfstatat",
     "pipe2",
