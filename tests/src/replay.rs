@@ -15,7 +15,7 @@ use crate::{
 
 /// Calls that change nothing that a power cut could undo, or of which nothing is taken on trust: what
 /// `syncfs` brings to disk must be fsynced too. Modes and times are not followed.
-const WITHOUT_EFFECT: [&str; 35] = [
+const WITHOUT_EFFECT: [&str; 36] = [
     "access",
     "chmod",
     "epoll_create1",
@@ -38,6 +38,7 @@ const WITHOUT_EFFECT: [&str; 35] = [
     "memfd_create",
     "mmap",
     "newfstatat",
+    "pidfd_open",
     "pipe2",
     "poll",
     "ppoll",
