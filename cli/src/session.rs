@@ -127,11 +127,16 @@ impl<'s> Session<'s> {
 
     /// The store to encrypt, and to read what is there as far as that takes no passphrase of a key.
     pub(crate) fn updater(&self) -> Result<Store, Failure> {
+        self.encrypting(self.unasked()?)
+    }
+
+    /// The keys that were named, of which none asks for its passphrase.
+    pub(crate) fn unasked(&self) -> Result<Vec<KeySource<Identity>>, Failure> {
         let locked = |path: &Path| {
             let path = path.display();
             Err(KeyError::Unavailable(format!("key file {path} is locked")))
         };
-        self.encrypting(unlocked(self.settings, locked)?)
+        unlocked(self.settings, locked)
     }
 
     /// The store to read a secret and remove it, or not, under one lock.
@@ -159,7 +164,7 @@ impl<'s> Session<'s> {
     }
 
     /// Whether the store says that its secrets are encrypted with a password.
-    fn has_password(&self) -> bool {
+    pub(crate) fn has_password(&self) -> bool {
         self.store.config().is_some_and(|config| config.password)
     }
 

@@ -30,15 +30,18 @@ pub use pattern::{MAX_PATTERN_LEN, Pattern};
 pub use posixage_lock as lock;
 pub use secret::{MAX_VALUE_LEN, Secret};
 pub use store::{
-    Change, Entry, Finding, Problem, SetManyError, Store, StoreBuilder, VerifyOptions,
+    Change, Entry, Filter, Finding, List, Problem, SetManyError, Store, StoreBuilder, VerifyOptions,
 };
+#[doc(hidden)]
 pub use text::is_invisible;
+/// What wipes bytes from memory: a value, the content of a key file.
+pub use zeroize;
 
 /// Whatever is public goes from thread to thread, and what is read is read from many.
 const _: () = {
     const fn send<T: Send + 'static>() {}
     const fn send_and_sync<T: Send + Sync + 'static>() {}
-    send::<(StoreBuilder, KeyFile)>();
+    send::<(StoreBuilder, KeyFile, Filter, List)>();
     send_and_sync::<(
         Store,
         Entry,

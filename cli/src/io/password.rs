@@ -50,6 +50,12 @@ pub(crate) fn configured(settings: &Settings) -> Option<KeySource<Identity>> {
     Some(KeySource::password(name, move || from_command(&command)))
 }
 
+/// Whether the configured password can be had without running a command, which may ask.
+pub(crate) fn is_at_hand(settings: &Settings) -> bool {
+    let is_set = env::var_os(VARIABLE).is_some_and(|text| !text.is_empty());
+    settings.password_file.is_some() || is_set || settings.password_credential.is_some()
+}
+
 /// A password from a prompt, when one is needed; again while it is wrong.
 pub(crate) fn prompted() -> KeySource<Identity> {
     let mut is_asked = false;

@@ -1,8 +1,9 @@
 //! Decrypting many secrets.
 
 use std::{
-    iter,
+    fmt, iter,
     sync::atomic::{AtomicUsize, Ordering},
+    vec,
 };
 
 use posixage_lock::Wait;
@@ -38,47 +39,73 @@ enum Ahead {
     Untouched(Id),
 }
 
-pub(super) fn filter(
-    store: &Store,
-    pattern: &Pattern,
-) -> Result<impl Iterator<Item = (Id, Result<Secret, Error>)> + use<>, Error> {
-    let ids = {
-        let _shared = store.shared()?;
-        read::ids(store, pattern)?
-    };
-    let mut store = store.clone();
-    let mut ids = ids.into_iter();
-    let mut ahead = Vec::new().into_iter();
-    // A caller that wants only the first does not pay for many.
-    let (first, most) = how_far(&store);
-    let mut count = first;
-    Ok(iter::from_fn(move || {
+/// The secrets that match a pattern; from [`Store::filter`].
+#[must_use = "nothing is decrypted before it is asked for"]
+pub struct Filter {
+    store: Store,
+    ids: vec::IntoIter<Id>,
+    ahead: vec::IntoIter<Ahead>,
+    /// How many are decrypted ahead the next time, after a large value, and at most.
+    count: usize,
+    first: usize,
+    most: usize,
+}
+
+impl Filter {
+    pub(super) fn new(store: &Store, pattern: &Pattern) -> Result<Self, Error> {
+        let ids = {
+            let _shared = store.shared()?;
+            read::ids(store, pattern)?
+        };
+        // A caller that wants only the first does not pay for many.
+        let (first, most) = how_far(store);
+        Ok(Self {
+            store: store.clone(),
+            ids: ids.into_iter(),
+            ahead: Vec::new().into_iter(),
+            count: first,
+            first,
+            most,
+        })
+    }
+}
+
+impl Iterator for Filter {
+    type Item = (Id, Result<Secret, Error>);
+
+    fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let (id, secret) = match ahead.next() {
+            let (id, secret) = match self.ahead.next() {
                 Some(Ahead::Decrypted(id, secret)) => (id, secret),
                 Some(Ahead::Untouched(id)) => {
-                    count = first;
-                    let secret = store.get(&id);
+                    self.count = self.first;
+                    let secret = self.store.get(&id);
                     (id, secret)
                 }
                 None => {
-                    let batch: Vec<Id> = ids.by_ref().take(count).collect();
+                    let batch: Vec<Id> = self.ids.by_ref().take(self.count).collect();
                     if batch.is_empty() {
                         return None;
                     }
-                    count = most.min(4 * count);
-                    ahead = decrypt(&store, &batch).into_iter();
+                    self.count = self.most.min(4 * self.count);
+                    self.ahead = decrypt(&self.store, &batch).into_iter();
                     continue;
                 }
             };
             match &secret {
                 Err(Error::NotFound { .. }) => continue,
-                Err(Error::Lock(_)) => store = store.with_lock_wait(Wait::Try),
+                Err(Error::Lock(_)) => self.store = self.store.with_lock_wait(Wait::Try),
                 _ => {}
             }
             return Some((id, secret));
         }
-    }))
+    }
+}
+
+impl fmt::Debug for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Filter").finish_non_exhaustive()
+    }
 }
 
 /// How many are decrypted ahead: at first, as many as in the time of one; and at most.

@@ -14,8 +14,9 @@ mod write;
 
 pub use self::{
     builder::StoreBuilder,
+    filter::Filter,
     finding::{Finding, Problem},
-    read::Entry,
+    read::{Entry, List},
     set_many::SetManyError,
     verify::VerifyOptions,
     write::Change,
@@ -245,8 +246,8 @@ impl Store {
     /// # Errors
     /// Those of the lock and of listing the directory. When the lock is not to be had later on, each
     /// entry that it was needed for says so, and nobody waits for it again.
-    pub fn list(&self, pattern: &Pattern) -> Result<impl Iterator<Item = Entry> + use<>, Error> {
-        read::list(self, pattern)
+    pub fn list(&self, pattern: &Pattern) -> Result<List, Error> {
+        List::new(self, pattern)
     }
 
     /// How many secrets there are, by the names of their directories. Takes no lock, so that it
@@ -273,11 +274,8 @@ impl Store {
     /// Those of the lock and of listing the directory; of a secret, those of [`get`](Self::get). When
     /// the lock is not to be had later on, each secret that it was needed for says so, and nobody
     /// waits for it again.
-    pub fn filter(
-        &self,
-        pattern: &Pattern,
-    ) -> Result<impl Iterator<Item = (Id, Result<Secret, Error>)> + use<>, Error> {
-        filter::filter(self, pattern)
+    pub fn filter(&self, pattern: &Pattern) -> Result<Filter, Error> {
+        Filter::new(self, pattern)
     }
 
     /// Reads, changes and writes the secret `id` under one exclusive lock: no other change comes

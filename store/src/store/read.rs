@@ -1,5 +1,7 @@
 //! Reading secrets and their names.
 
+use std::vec;
+
 use posixage_lock::Wait;
 use zeroize::Zeroizing;
 
@@ -75,40 +77,54 @@ pub(super) fn metadata(store: &Store, id: &Id) -> Result<Option<Metadata>, Error
     read_metadata(&store.inner.root, &shared, id)
 }
 
-pub(super) fn list(
-    store: &Store,
-    pattern: &Pattern,
-) -> Result<impl Iterator<Item = Entry> + use<>, Error> {
-    let (first, mut rest) = {
+/// The secrets that match a pattern, with their metadata; from [`Store::list`].
+#[derive(Debug)]
+pub struct List {
+    store: Store,
+    batch: vec::IntoIter<Entry>,
+    rest: vec::IntoIter<Id>,
+    count: usize,
+}
+
+impl List {
+    pub(super) fn new(store: &Store, pattern: &Pattern) -> Result<Self, Error> {
         let shared = store.shared()?;
-        let mut ids = ids(store, pattern)?.into_iter();
-        let first: Vec<Id> = ids.by_ref().take(FIRST_BATCH).collect();
-        (entries(store, &shared, &first), ids)
-    };
-    let mut store = store.clone();
-    let mut batch = first.into_iter();
-    let mut count = FIRST_BATCH;
-    Ok(std::iter::from_fn(move || {
+        let mut rest = ids(store, pattern)?.into_iter();
+        let first: Vec<Id> = rest.by_ref().take(FIRST_BATCH).collect();
+        let batch = entries(store, &shared, &first).into_iter();
+        Ok(Self {
+            store: store.clone(),
+            batch,
+            rest,
+            count: FIRST_BATCH,
+        })
+    }
+}
+
+impl Iterator for List {
+    type Item = Entry;
+
+    fn next(&mut self) -> Option<Entry> {
         loop {
-            if let Some(entry) = batch.next() {
+            if let Some(entry) = self.batch.next() {
                 return Some(entry);
             }
-            let id = rest.next()?;
-            match store.shared() {
+            let id = self.rest.next()?;
+            match self.store.shared() {
                 Ok(shared) => {
-                    count = MAX_BATCH.min(2 * count);
-                    let ids = std::iter::once(id).chain(rest.by_ref().take(count - 1));
-                    let ids: Vec<Id> = ids.collect();
-                    batch = entries(&store, &shared, &ids).into_iter();
+                    self.count = MAX_BATCH.min(2 * self.count);
+                    let more = self.rest.by_ref().take(self.count - 1);
+                    let ids: Vec<Id> = std::iter::once(id).chain(more).collect();
+                    self.batch = entries(&self.store, &shared, &ids).into_iter();
                 }
                 Err(error) => {
-                    store = store.with_lock_wait(Wait::Try);
+                    self.store = self.store.with_lock_wait(Wait::Try);
                     let metadata = Err(error);
                     return Some(Entry { id, metadata });
                 }
             }
         }
-    }))
+    }
 }
 
 /// Reads the metadata of each.

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use posixage_tests::{Sandbox, age, golden, keys, shape, tree::Snapshot};
+use posixage_tests::{Program, Sandbox, age, golden, keys, shape, tools, tree::Snapshot};
 
 #[test]
 fn says_where_store_and_key_are_and_the_recipients() {
@@ -274,4 +274,52 @@ fn no_store_is_made_for_a_password_that_cannot_be_had() {
             );
         }
     }
+}
+
+#[test]
+fn a_key_that_could_not_be_read_back_is_refused_first() {
+    let sandbox = Sandbox::new();
+    let key = sandbox.path().join("rsa-1024");
+    let keygen = Program::new(tools::need("ssh-keygen", "openssh-client"));
+    let keygen = keygen.args(["-q", "-t", "rsa", "-b", "1024", "-N", ""]);
+    keygen.arg("-f").arg(&key).run().succeeds();
+    let init = sandbox.posixage(["init", "-i"]).arg(&key).run();
+    init.fails(5).says(["2048 bits"]);
+    assert!(!sandbox.store().exists());
+    // The first `set` makes a store as `init` does.
+    sandbox.config(&format!("identities = [{:?}]", key.display().to_string()));
+    let set = sandbox.posixage(["set", "x"]).input("value").run();
+    set.fails(5).says(["2048 bits"]);
+    assert!(!sandbox.home().join(".local").exists());
+}
+
+#[test]
+fn a_failing_init_leaves_nothing() {
+    let sandbox = Sandbox::new();
+    let open = sandbox.directory("home/open");
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o755)).unwrap();
+    let open = open.to_str().unwrap();
+    let before = Snapshot::of(&sandbox.home());
+    for (code, store) in [(8, open), (1, "/proc/nothing/store"), (1, "/dev/null")] {
+        sandbox.run(["--store", store, "init"]).fails(code);
+        assert_eq!(Snapshot::of(&sandbox.home()), before);
+    }
+}
+
+#[test]
+fn insecure_permissions_are_allowed_where_that_was_said() {
+    let sandbox = Sandbox::new();
+    let store = sandbox.directory("home/.local/share/posixage");
+    fs::set_permissions(&store, fs::Permissions::from_mode(0o755)).unwrap();
+    let set = || sandbox.posixage(["set", "x"]).input("value");
+    set().run().fails(8);
+    let allow = ("POSIXAGE_ALLOW_INSECURE_PERMISSIONS", "1");
+    set().env(allow.0, allow.1).run().succeeds();
+
+    let other = sandbox.directory("home/other");
+    fs::set_permissions(&other, fs::Permissions::from_mode(0o777)).unwrap();
+    let init = ["--store", "other", "init", "--allow-insecure-permissions"];
+    sandbox.run(init).succeeds();
+    let get = ["--allow-insecure-permissions", "--store", "other", "list"];
+    sandbox.run(get).succeeds();
 }

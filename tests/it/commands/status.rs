@@ -170,3 +170,47 @@ fn a_holder_on_overlayfs_is_named() {
     let text = posixage.run().succeeds().out();
     assert!(text.contains("held by pid"), "{text}");
 }
+
+#[test]
+fn a_password_at_hand_is_tried() {
+    let sandbox = Sandbox::new();
+    let init = ["init", "--password", "--scrypt-work-factor", "1"];
+    sandbox.run(init).succeeds();
+    let set = sandbox.posixage(["set", "x"]).input("value");
+    set.env("POSIXAGE_PASSWORD", "right").run().succeeds();
+    let fits = |password: &str| {
+        let status = sandbox.posixage(["status", "--json"]);
+        let output = status.env("POSIXAGE_PASSWORD", password).run();
+        let status: Value = serde_json::from_slice(&output.succeeds().stdout).unwrap();
+        assert_eq!(status["keys"][0]["type"], "password", "{status}");
+        status["keys"][0]["fits"].clone()
+    };
+    assert_eq!(fits("right"), json!(true));
+    assert_eq!(fits("wrong"), json!(false));
+    // None is given: it would be asked for.
+    assert_eq!(fits(""), Value::Null);
+    sandbox.config("password-command = [\"false\"]");
+    assert_eq!(fits(""), Value::Null);
+}
+
+#[test]
+fn secrets_for_earlier_recipients_are_counted() {
+    let sandbox = Sandbox::new().initialised();
+    sandbox.set("x", "value");
+    assert_eq!(status(&sandbox, &[])["stale"], 0);
+    // Another recipient from now on: what is there is not encrypted to it.
+    let config = sandbox.store().join(".posixage.toml");
+    let toml = std::fs::read_to_string(&config).unwrap();
+    let other = keys::recipient("age-locked.pub");
+    let toml = toml.replace("recipients = [", &format!("recipients = [{other:?}, "));
+    std::fs::write(&config, toml).unwrap();
+    sandbox.set("y", "value");
+    let report = status(&sandbox, &[]);
+    assert_eq!(report["stale"], 1, "{report}");
+    assert_eq!(report["keys"][0]["fits"], true);
+    let text = sandbox.run(["status"]).succeeds().out();
+    assert!(
+        text.contains("1 of 2 secrets: encrypted to others"),
+        "{text}"
+    );
+}
