@@ -90,6 +90,10 @@ pub enum Loss {
         /// The longest silence with which a lock is kept.
         limit: Duration,
     },
+    /// Another process took the lock through a view of the file system that flock(2) does not reach
+    /// through: another mount of sshfs, a bindfs, a share.
+    #[error("another process took it where flock does not reach, as through a second mount")]
+    SecondHolder,
     /// This process is a fork of the one that holds the lock.
     #[error("it belongs to the process that this one was forked from")]
     Forked,

@@ -14,7 +14,7 @@
 use std::{
     fs,
     os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd},
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, atomic::Ordering},
 };
 
 use rustix::{
@@ -206,6 +206,10 @@ fn hold(contender: &Contender<'_, Kernel>, file: OwnedFd, second: OwnedFd) -> Ac
     };
     touch(&**system, &locked).map_err(|errno| contender.failed("touch", errno))?;
     let hold = contender.hold(Some(locked), now);
+    // The outer holder's.
+    let word = system.read_word();
+    let word = word.map_err(|errno| contender.failed("read", errno))?;
+    hold.word.store(word.unwrap_or(0), Ordering::Release);
     if system.heart().add(&hold) {
         system.keep_beating();
     }

@@ -15,7 +15,7 @@
 //! use posixage_lock::{LockFile, Mode, Wait};
 //! # let root = tempfile::tempdir()?;
 //! # let root = root.path();
-//! let lock = LockFile::in_directory(std::fs::File::open(root)?.into(), root);
+//! let lock = LockFile::open(root)?;
 //! let guard = lock.acquire(Mode::Exclusive, Wait::default())?;
 //! // … prepare …
 //! guard.verify()?;
@@ -47,7 +47,10 @@ use std::{
 
 use crate::{
     protocol::{acquire::Contender, announce::Announcer},
-    system::{System, kernel::Kernel},
+    system::{
+        System,
+        kernel::{self, Kernel},
+    },
     wait::Thresholds,
 };
 
@@ -108,6 +111,24 @@ pub struct LockFile {
 }
 
 impl LockFile {
+    /// The lock file in the store's root at `path`. The lock stays that of the directory that is
+    /// there now, should it be moved.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] when there is no directory, or it cannot be opened.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, Error> {
+        let path = path.into();
+        match kernel::open_directory(&path) {
+            Ok(directory) => Ok(Self::in_directory(directory, path)),
+            Err(errno) => Err(Error::Io {
+                op: "open",
+                path,
+                source: errno.into(),
+            }),
+        }
+    }
+
     /// The lock file in a store's root. `directory` is the root, opened in whatever way; `path` is
     /// its path, for messages only.
     #[must_use]

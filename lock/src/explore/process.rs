@@ -433,6 +433,14 @@ impl System for Sim {
         1
     }
 
+    fn write_word(&self, _: &File, _: u64) -> Result<()> {
+        Ok(())
+    }
+
+    fn read_word(&self) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
     fn is_local(&self, _: &File) -> bool {
         true
     }

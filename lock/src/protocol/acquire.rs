@@ -1,8 +1,12 @@
 //! Taking the lock.
 
 use std::{
+    hash::{BuildHasher, RandomState},
     path::Path,
-    sync::{Arc, OnceLock, atomic::AtomicU64},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -207,6 +211,7 @@ impl<'a, S: System> Contender<'a, S> {
         let Some(current) = self.current(id)? else {
             return Ok(false);
         };
+        self.sign(hold, &current)?;
         match &hold.locked {
             Some(locked) if !locked.reach.keeps(current.mtime) => {
                 touch(&**self.system, locked).map_err(|errno| self.failed("touch", errno))?;
@@ -215,6 +220,28 @@ impl<'a, S: System> Contender<'a, S> {
             }
             _ => Ok(true),
         }
+    }
+
+    /// A flock may not reach every view of a file: not through two sshfs mounts, or a bindfs beside
+    /// the directory. So an exclusive holder writes a random word into the file, and the fence reads
+    /// it back: of two holders, the one that came first finds the other's. On a file system of this
+    /// machine it does so only once there is a word, which came through another view.
+    fn sign(&self, hold: &Hold<S>, current: &Stat) -> Result<(), Error> {
+        let system = &**self.system;
+        let (Mode::Exclusive, Some(locked)) = (hold.mode, &hold.locked) else {
+            return Ok(());
+        };
+        if current.size == 0 && system.is_local(&locked.file) {
+            return Ok(());
+        }
+        // Zero is no word.
+        let word = RandomState::new().hash_one(system.boottime()) | 1;
+        system
+            .write_word(&locked.file, word)
+            .map_err(|errno| self.failed("write", errno))?;
+        hold.word.store(word, Ordering::Release);
+        // The write has set the time to now.
+        touch(system, locked).map_err(|errno| self.failed("touch", errno))
     }
 
     /// I7, fair and bounded: waits in the kernel's queue, and looks up from it now and then. Gives
@@ -320,6 +347,7 @@ impl<'a, S: System> Contender<'a, S> {
             mode: self.mode,
             locked,
             process: self.system.process(),
+            word: AtomicU64::new(0),
             thresholds: self.thresholds,
             last_beat: AtomicU64::new(nanoseconds(now)),
             last_seen: AtomicU64::new(nanoseconds(now)),

@@ -27,6 +27,8 @@ pub(crate) struct Hold<S: System> {
     pub(crate) locked: Option<Locked<S::File>>,
     /// See [`System::process`].
     pub(crate) process: u64,
+    /// What this holder wrote into the lock file; zero for nothing.
+    pub(crate) word: AtomicU64,
     pub(crate) thresholds: Thresholds,
     /// When the lock file was last refreshed, in nanoseconds of the boot-time clock.
     pub(crate) last_beat: AtomicU64,
@@ -123,7 +125,8 @@ impl<S: System> Hold<S> {
             return Ok(());
         };
         self.beat_if_alone();
-        self.same_inode(locked)?;
+        let current = self.same_inode(locked)?;
+        self.same_word(&current)?;
         // The clock after the inode: a standstill between the two is seen, too.
         let now = self.system.boottime();
         self.has_not_stood_still(now)?;
@@ -169,6 +172,20 @@ impl<S: System> Hold<S> {
         match self.system.stat_at(LOCK_NAME) {
             Ok(stat) if stat.id == locked.id => Ok(stat),
             Ok(_) | Err(Errno::NOENT) => Err(self.lose(Loss::Replaced)),
+            Err(errno) => Err(Fenced::Unknown(errno)),
+        }
+    }
+
+    /// Whether no other exclusive holder has written into the file, by a view of it through which
+    /// flock does not reach.
+    fn same_word(&self, current: &Stat) -> std::result::Result<(), Fenced> {
+        let word = self.word.load(Ordering::Acquire);
+        if self.mode == Mode::Shared || word == 0 && current.size == 0 {
+            return Ok(());
+        }
+        match self.system.read_word() {
+            Ok(Some(found)) if found == word => Ok(()),
+            Ok(_) | Err(Errno::NOENT) => Err(self.lose(Loss::SecondHolder)),
             Err(errno) => Err(Fenced::Unknown(errno)),
         }
     }

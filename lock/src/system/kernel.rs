@@ -3,6 +3,8 @@
 
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::Path,
+    sync::OnceLock,
     time::Duration,
 };
 
@@ -44,11 +46,16 @@ const OLD: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(crate) struct Kernel {
     directory: OwnedFd,
+    /// Whether its file system is of this machine.
+    local: OnceLock<bool>,
 }
 
 impl Kernel {
     pub(crate) fn new(directory: OwnedFd) -> Self {
-        Self { directory }
+        Self {
+            directory,
+            local: OnceLock::new(),
+        }
     }
 
     pub(crate) fn directory(&self) -> BorrowedFd<'_> {
@@ -179,8 +186,26 @@ impl System for Kernel {
         process::current()
     }
 
+    fn write_word(&self, file: &OwnedFd, word: u64) -> Result<()> {
+        match retry(|| rustix::io::pwrite(file, format!("{word:016x}").as_bytes(), 0))? {
+            16 => Ok(()),
+            _ => Err(Errno::NOSPC),
+        }
+    }
+
+    fn read_word(&self) -> Result<Option<u64>> {
+        // Opened anew, since FUSE and network file systems look at the other side then.
+        let file = self.open(Access::ReadOnly)?;
+        let mut word = [0; 17];
+        let length = retry(|| rustix::io::pread(&file, &mut word, 0))?;
+        let text = std::str::from_utf8(&word[..length]).ok();
+        Ok(text.and_then(|text| u64::from_str_radix(text, 16).ok()))
+    }
+
     fn is_local(&self, file: &OwnedFd) -> bool {
-        retry(|| fs::fstatfs(file)).is_ok_and(|fs| LOCAL.contains(&(fs.f_type as u32)))
+        *self.local.get_or_init(|| {
+            retry(|| fs::fstatfs(file)).is_ok_and(|fs| LOCAL.contains(&(fs.f_type as u32)))
+        })
     }
 
     fn status(&self) -> Result<Status> {
@@ -242,6 +267,12 @@ impl Kernel {
     fn rename_with(&self, from: &Name, to: &Name, flags: RenameFlags) -> Result<()> {
         retry(|| fs::renameat_with(&self.directory, from, &self.directory, to, flags))
     }
+}
+
+/// Opens the directory that lock files are in.
+pub(crate) fn open_directory(path: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    retry(|| fs::open(path, flags, fs::Mode::empty()))
 }
 
 pub(crate) fn try_flock(file: &OwnedFd, mode: Mode) -> Result<bool> {
@@ -332,5 +363,6 @@ fn understood(stat: &fs::Stat) -> Stat {
             _ => Kind::Device,
         },
         mtime: duration(stat.st_mtime as i64, stat.st_mtime_nsec),
+        size: stat.st_size.try_into().unwrap_or(0),
     }
 }

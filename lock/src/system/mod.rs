@@ -73,6 +73,11 @@ pub(crate) trait System: fmt::Debug + Sized {
     fn pid(&self) -> u32;
     /// A number of this process's own: a fork has another, whatever its pid.
     fn process(&self) -> u64;
+    /// Writes a holder's word into the lock file.
+    fn write_word(&self, file: &Self::File, word: u64) -> Result<()>;
+    /// Opens the lock file and reads the word in it, past what this machine remembers of it; none
+    /// when there is none.
+    fn read_word(&self) -> Result<Option<u64>>;
     /// Whether a file is on a file system of this machine, so that one that stands still does so for
     /// every process that can take the lock.
     fn is_local(&self, file: &Self::File) -> bool;
@@ -108,6 +113,8 @@ pub(crate) struct Stat {
     pub(crate) kind: Kind,
     /// Its modification time, since the epoch.
     pub(crate) mtime: Duration,
+    /// How many bytes it has.
+    pub(crate) size: u64,
 }
 
 /// An inode. Not given to another file while a descriptor of it is open.

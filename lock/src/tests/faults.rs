@@ -45,6 +45,8 @@ pub(super) struct Faulty {
     pub(super) errno: Errno,
     pub(super) process: Cell<u64>,
     pub(super) is_local: bool,
+    /// A view of the file through which flock does not reach.
+    pub(super) is_blind: bool,
     /// How often the heartbeat's thread was to be started.
     pub(super) started: Cell<usize>,
     pub(super) heart: Heart<Faulty>,
@@ -63,6 +65,7 @@ impl Faulty {
             errno,
             process: Cell::new(1),
             is_local: true,
+            is_blind: false,
             started: Cell::new(0),
             heart: Heart::new(),
         }
@@ -113,6 +116,9 @@ impl System for Faulty {
     }
     fn try_flock(&self, file: &OwnedFd, mode: Mode) -> Result<bool> {
         self.call("flock")?;
+        if self.is_blind {
+            return Ok(true);
+        }
         self.kernel.try_flock(file, mode)
     }
     fn queue(&self, locked: Locked<OwnedFd>, mode: Mode) -> Result<Place> {
@@ -167,6 +173,14 @@ impl System for Faulty {
     }
     fn process(&self) -> u64 {
         self.process.get()
+    }
+    fn write_word(&self, file: &OwnedFd, word: u64) -> Result<()> {
+        self.call("write_word")?;
+        self.kernel.write_word(file, word)
+    }
+    fn read_word(&self) -> Result<Option<u64>> {
+        self.call("read_word")?;
+        self.kernel.read_word()
     }
     fn is_local(&self, _: &OwnedFd) -> bool {
         self.is_local
@@ -456,6 +470,32 @@ fn a_foreign_file_system_that_stood_still_loses_the_lock() {
             )),
         }
         hold.release().unwrap();
+    }
+}
+
+/// Two sshfs mounts of one directory, or one beside the directory itself.
+#[test]
+fn where_flock_does_not_reach_the_first_of_two_holders_notices() {
+    for (first_is_local, second_is_local) in [(false, false), (true, false), (false, true)] {
+        let root = root();
+        let view = |is_local| Faulty {
+            is_local,
+            is_blind: true,
+            ..Faulty::new(root.path(), Errno::IO)
+        };
+        let first = acquire(view(first_is_local), Mode::Exclusive).unwrap();
+        first.verify().unwrap();
+        let second = acquire(view(second_is_local), Mode::Exclusive).unwrap();
+        assert!(matches!(
+            first.verify(),
+            Err(Fenced::Lost(crate::Loss::SecondHolder))
+        ));
+        second.verify().unwrap();
+        // The reference truncates it.
+        fs::write(root.path().join(FILE_NAME), "").unwrap();
+        assert!(second.verify().is_err());
+        first.release().unwrap();
+        second.release().unwrap();
     }
 }
 

@@ -111,6 +111,20 @@ fn the_error_names_the_holder() {
 }
 
 #[test]
+fn a_lock_is_opened_by_path_and_excludes_by_directory() {
+    let root = root();
+    let guard = LockFile::open(root.path()).unwrap();
+    let guard = guard.acquire(Mode::Exclusive, Wait::Try).unwrap();
+    let other = lock_in(root.path()).acquire(Mode::Shared, Wait::Try);
+    assert!(other.unwrap_err().is_timeout());
+    drop(guard);
+    for missing in [root.path().join("missing"), root.path().join(FILE_NAME)] {
+        let error = LockFile::open(&missing).unwrap_err();
+        assert!(matches!(error, Error::Io { op: "open", path, .. } if path == missing));
+    }
+}
+
+#[test]
 fn handles_and_guards_go_from_thread_to_thread() {
     fn goes<T: Send + Sync + std::fmt::Debug + 'static>() {}
     goes::<LockFile>();

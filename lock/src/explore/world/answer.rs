@@ -289,6 +289,7 @@ impl World {
                 inode: ino as u64,
             },
             kind: Kind::File,
+            size: 0,
             mtime: Duration::from_secs(self.inodes[ino].mtime),
         }
     }
