@@ -160,7 +160,7 @@ fn ours_without_the_touch_before_flock_has_two_holders() {
     );
 }
 
-/// One who has waited, on a file that is as old as the wait.
+/// An actor that has waited, on a file that is as old as the wait.
 fn after_a_wait(waiter: Program) -> Scenario {
     Scenario {
         programs: vec![EXCLUSIVE.program(), waiter, after()],
@@ -309,7 +309,7 @@ fn ours_without_the_fence_commits_on_a_lost_lock() {
     assert_eq!(found.violation, Violation::CommitOnLostLock);
 }
 
-/// Somebody gets the lock in the moment before the exchange: the stopped holder was killed.
+/// Another gets the lock in the moment before the exchange: the stopped holder was killed.
 #[test]
 fn ours_without_a_check_of_the_displaced_robs_a_live_holder() {
     let careless = Ours {

@@ -15,7 +15,7 @@ use crate::{
     wait::{Deadline, Thresholds},
 };
 
-/// The protocol's times in steps of the simulated clock: a beat is due at every step, and who has
+/// The protocol's times in steps of the simulated clock: a beat is due at every step, and an actor that
 /// stood still for three has lost its lock and is stale.
 const TIMES: Thresholds = Thresholds {
     heartbeat: seconds(TICK / 2),
@@ -158,7 +158,7 @@ pub(super) const STOPPED: Budget = Budget {
     jumps: 0,
 };
 
-/// Kills, and somebody who is slow at a bad moment.
+/// Kills, and an actor that is slow at a bad moment.
 pub(super) const SLOW: Budget = Budget {
     ticks: 4,
     delays: 1,
@@ -229,7 +229,7 @@ fn a_writer_and_a_reader_in_every_order_with_kills_and_stops() {
     exhaust(&programs, Rules::default(), SLOW);
 }
 
-/// Nobody waits in vain when nothing is in the way.
+/// No actor waits in vain when nothing is in the way.
 #[test]
 fn two_writers_that_nothing_disturbs_both_get_the_lock() {
     let undisturbed = Budget {
@@ -246,7 +246,7 @@ fn two_writers_that_nothing_disturbs_both_get_the_lock() {
     }
 }
 
-/// Whoever was killed with the lock, or on the way to it, is in nobody's way.
+/// An actor killed with the lock, or on the way to it, is in no other's way.
 #[test]
 fn the_survivor_of_a_kill_always_gets_the_lock() {
     let budget = Budget {

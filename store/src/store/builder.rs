@@ -120,14 +120,14 @@ impl StoreBuilder {
         self
     }
 
-    /// Calls `notice` once for each wait for the lock that takes over a second, with who has it, from
+    /// Calls `notice` once for each wait for the lock that takes longer than a second, with its holders, from
     /// the thread that waits.
     pub fn on_wait(mut self, notice: impl Fn(&Status) + Send + Sync + 'static) -> Self {
         self.on_wait = Some(Notice(Box::new(notice)));
         self
     }
 
-    /// What to do about somebody who holds the lock and has not moved for 30 s: to wait, by default.
+    /// What to do about a holder whose heartbeat has not moved for 30 s: wait, by default.
     pub fn takeover(mut self, policy: Takeover) -> Self {
         self.takeover = policy;
         self
