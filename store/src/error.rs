@@ -98,6 +98,19 @@ pub enum Error {
         /// The effective user id of this process.
         user: u32,
     },
+    /// The root was moved, removed or hidden by a mount while the store was open.
+    #[error("{} is not the store any more that was opened", path.display())]
+    Moved {
+        /// The path at which it was opened.
+        path: PathBuf,
+    },
+    /// [`Store::update`](crate::Store::update) read one value and found another when it wrote: a
+    /// process that does not keep to the lock has changed it. That change stands.
+    #[error("secret {id} was changed by another process while it was updated")]
+    Overtaken {
+        /// The id.
+        id: Id,
+    },
     /// `.posixage.toml` is not what this version understands.
     #[error("{}: {reason}", path.display())]
     Config {
@@ -256,6 +269,8 @@ impl Error {
             Self::Key(error) => error.hint(),
             Self::Lock(error) => error.hint(),
             Self::InsecurePermissions { path, .. } => Some(format!("chmod 700 {}", quoted(path))),
+            Self::Moved { .. } => Some("open it at its new place".into()),
+            Self::Overtaken { .. } => Some("try again".into()),
             Self::ForeignOwner { owner, .. } => Some(format!("run as user {owner}")),
             Self::Damaged { id, path, .. } => {
                 let is_secret = path.ends_with(id.directory_name());

@@ -27,13 +27,13 @@ use rustix::{
 
 use crate::{
     commit::{
-        rename::{Refused, exchange, rename, rename_new},
+        rename::{Refused, exchange, rename, rename_new, retract, retract_exchange},
         stage::Stage,
     },
     disk::{
         held::Exclusive,
         layout::{self, OLD},
-        root::Root,
+        root::{FileId, Root},
     },
     error::Error,
     id::Id,
@@ -49,6 +49,8 @@ const RUN: usize = 8;
 pub(crate) enum Overwrite {
     Refuse,
     Allow,
+    /// It must be this one, or none.
+    Only(Option<FileId>),
 }
 
 /// What commits left under other names, to be removed after the lock is released.
@@ -59,9 +61,8 @@ pub(crate) struct Displaced(Vec<String>);
 impl Displaced {
     pub(crate) fn remove(&self, root: &Root) {
         in_order(&self.0, RUN, cores(), |run| {
-            run.iter()
-                .map(|name| tree::remove_or_leave(root, name))
-                .collect()
+            let remove = |name: &String| tree::remove_or_leave(root, name);
+            run.iter().map(remove).collect()
         });
     }
 }
@@ -80,6 +81,8 @@ pub(crate) struct Batch<'a> {
 /// A secret that has its new directory by name, but not on disk yet.
 struct Published {
     stage: String,
+    /// The new directory.
+    own: FileId,
     name: String,
     /// Where the old directory is, if there was one.
     old: Option<String>,
@@ -110,7 +113,12 @@ impl<'a> Batch<'a> {
         if self.refused.is_err() {
             return;
         }
-        match self.rename(stage.name(), id, overwrite) {
+        let published = self.rename(stage, id, overwrite).and_then(|published| {
+            self.confirm(&published, id, overwrite)
+                .inspect_err(|_| published.retract(self.root))?;
+            Ok(published)
+        });
+        match published {
             Ok(published) => {
                 // What has the stage's name from here on, if anything, is the old directory.
                 stage.keep();
@@ -120,43 +128,66 @@ impl<'a> Batch<'a> {
         }
     }
 
-    fn rename(&self, stage: &str, id: &Id, overwrite: Overwrite) -> Result<Published, Error> {
+    fn rename(&self, stage: &Stage<'_>, id: &Id, overwrite: Overwrite) -> Result<Published, Error> {
         let name = id.directory_name();
         let old = match overwrite {
-            Overwrite::Refuse => match rename_new(self.root, self.exclusive, stage, &name) {
-                Ok(true) => Ok(None),
-                Ok(false) => return Err(Error::AlreadyExists { id: id.clone() }),
-                Err(refused) => Err(refused),
-            },
-            Overwrite::Allow => self.replace(stage, &name),
+            Overwrite::Refuse | Overwrite::Only(None) => {
+                match rename_new(self.root, self.exclusive, stage.name(), &name) {
+                    Ok(true) => Ok(None),
+                    Ok(false) if overwrite == Overwrite::Refuse => {
+                        return Err(Error::AlreadyExists { id: id.clone() });
+                    }
+                    Ok(false) => return Err(Error::Overtaken { id: id.clone() }),
+                    Err(refused) => Err(refused),
+                }
+            }
+            Overwrite::Allow | Overwrite::Only(Some(_)) => self.replace(stage, &name),
         };
-        let old = old.map_err(|refused| refused.io("publish", self.root.path_of(&name)))?;
+        let old =
+            old.map_err(|refused| refused.io(self.root, "publish", self.root.path_of(&name)))?;
         Ok(Published {
-            stage: stage.into(),
+            stage: stage.name().into(),
+            own: stage.own(),
             name,
             old,
         })
     }
 
+    /// The fence once more: a process that stood still between the fence and the rename may have been
+    /// overtaken there, and what it has displaced is then another's. For a change of what was read, the
+    /// fence is not enough: a peer that breaks the lock may have written as well.
+    fn confirm(&self, published: &Published, id: &Id, overwrite: Overwrite) -> Result<(), Error> {
+        self.exclusive.verify()?;
+        let Overwrite::Only(Some(seen)) = overwrite else {
+            return Ok(());
+        };
+        let old = published.old.as_deref();
+        let displaced = old.map_or(Ok(None), |old| self.root.id_of(old));
+        match displaced.map_err(|e| Error::io("stat", self.root.path_of(&published.name), e))? {
+            Some(displaced) if displaced == seen => Ok(()),
+            _ => Err(Error::Overtaken { id: id.clone() }),
+        }
+    }
+
     /// Gives `stage` the name `name`; returns where the old directory is, if there was one.
-    fn replace(&self, stage: &str, name: &str) -> Result<Option<String>, Refused> {
+    fn replace(&self, stage: &Stage<'_>, name: &str) -> Result<Option<String>, Refused> {
         let Self {
             root, exclusive, ..
         } = self;
         loop {
             if !root.no_exchange.load(Ordering::Relaxed) {
-                match exchange(root, exclusive, stage, name) {
-                    Ok(true) => return Ok(Some(stage.into())),
+                match exchange(root, exclusive, (stage.name(), stage.own()), name) {
+                    Ok(true) => return Ok(Some(stage.name().into())),
                     Ok(false) => root.no_exchange.store(true, Ordering::Relaxed),
                     Err(Refused::System(Errno::NOENT)) => {}
                     Err(refused) => return Err(refused),
                 }
             }
-            if rename_new(root, exclusive, stage, name)? {
+            if rename_new(root, exclusive, stage.name(), name)? {
                 return Ok(None);
             }
             if root.no_exchange.load(Ordering::Relaxed) {
-                return step_aside(root, exclusive, stage, name).map(Some);
+                return step_aside(root, exclusive, stage.name(), name).map(Some);
             }
         }
     }
@@ -181,7 +212,8 @@ impl<'a> Batch<'a> {
         let result = match refused {
             // What has its name got it while the lock was held.
             Ok(()) | Err(Error::Lock(_)) => {
-                confirm(root, exclusive, &published, &mut displaced, &mut on_disk).and(refused)
+                bring_to_disk(root, exclusive, &published, &mut displaced, &mut on_disk)
+                    .and(refused)
             }
             // It may have been an fsync of the root, which is never tried again.
             refused => refused,
@@ -199,7 +231,7 @@ impl<'a> Batch<'a> {
 }
 
 /// Brings the new names to disk; how many have got there, and what they have displaced.
-fn confirm(
+fn bring_to_disk(
     root: &Root,
     exclusive: &Exclusive,
     published: &[Published],
@@ -223,10 +255,45 @@ fn confirm(
     Ok(())
 }
 
-/// Removes a secret, down to the disk.
-pub(crate) fn remove(root: &Root, exclusive: &Exclusive, id: &Id) -> Result<Displaced, Error> {
-    discard(root, exclusive, &id.directory_name())?
-        .ok_or_else(|| Error::NotFound { id: id.clone() })
+impl Published {
+    /// Takes back what was published when the lock was lost already, or over what another has written.
+    fn retract(&self, root: &Root) {
+        let Self {
+            stage,
+            own,
+            name,
+            old,
+        } = self;
+        root.swept.store(false, Ordering::Relaxed);
+        let retracted = match old {
+            Some(old) if old == stage => retract_exchange(root, (stage, *own), name),
+            Some(old) => {
+                retract(root, stage, (name, Some(*own))) && retract(root, name, (old, None))
+            }
+            None => retract(root, stage, (name, Some(*own))),
+        };
+        if !retracted {
+            tracing::warn!(path = %root.path_of(name).display(), "came too late, and stands");
+        }
+    }
+}
+
+/// Removes a secret, down to the disk: the one that is `seen`, or whichever there is.
+pub(crate) fn remove(
+    root: &Root,
+    exclusive: &Exclusive,
+    id: &Id,
+    seen: Option<FileId>,
+) -> Result<Displaced, Error> {
+    let name = id.directory_name();
+    let Some(trash) = move_to_trash(root, exclusive, &name)? else {
+        return Err(Error::NotFound { id: id.clone() });
+    };
+    if seen.is_some_and(|seen| root.id_of(&trash) != Ok(Some(seen))) {
+        retract(root, &name, (&trash, None));
+        return Err(Error::Overtaken { id: id.clone() });
+    }
+    discarded(root, exclusive, &name, trash)
 }
 
 /// The replacement in two renames, for file systems without `RENAME_EXCHANGE`.
@@ -245,6 +312,10 @@ fn step_aside(
     fsync(&root.dir)?;
     let old = layout::aside(name);
     rename(root, exclusive, name, &old)?;
+    if let Err(error) = exclusive.verify() {
+        retract(root, name, (&old, None));
+        return Err(Refused::Fence(error));
+    }
     if let Err(refused) = rename(root, exclusive, stage, name) {
         undo(root, || rename(root, exclusive, &old, name));
         return Err(refused);
@@ -255,24 +326,44 @@ fn step_aside(
 /// Takes the name `name` from what has it, down to the disk; `None` if nothing has. Whatever fails,
 /// it has its old name.
 ///
-/// What was set aside must lose its name too, before the lock is released:
-/// it stands for the secret, and would come back when that is removed.
+/// What was set aside must lose its name too, before the lock is released: it stands for the secret,
+/// and would come back when that is removed.
 pub(crate) fn discard(
     root: &Root,
     exclusive: &Exclusive,
     name: &str,
 ) -> Result<Option<Displaced>, Error> {
+    move_to_trash(root, exclusive, name)?
+        .map(|trash| discarded(root, exclusive, name, trash))
+        .transpose()
+}
+
+fn move_to_trash(root: &Root, exclusive: &Exclusive, name: &str) -> Result<Option<String>, Error> {
     let trash = layout::new_trash().map_err(|e| Error::io("remove", root.path_of(name), e))?;
     match rename(root, exclusive, name, &trash) {
         Ok(()) => {}
         Err(Refused::System(Errno::NOENT)) => return Ok(None),
-        Err(refused) => return Err(refused.io("remove", root.path_of(name))),
+        Err(refused) => return Err(refused.io(root, "remove", root.path_of(name))),
     }
+    // As in [`Batch::confirm`].
+    if let Err(error) = exclusive.verify() {
+        retract(root, name, (&trash, None));
+        return Err(error.into());
+    }
+    Ok(Some(trash))
+}
+
+fn discarded(
+    root: &Root,
+    exclusive: &Exclusive,
+    name: &str,
+    trash: String,
+) -> Result<Displaced, Error> {
     if let Err(error) = fsync(&root.dir) {
         undo(root, || rename(root, exclusive, &trash, name));
         return Err(Error::io("fsync", &root.path, error));
     }
-    Ok(Some(Displaced(vec![trash])))
+    Ok(Displaced(vec![trash]))
 }
 
 /// Undoes publications that are not on disk for certain; how many of the first stand all the same,
@@ -282,9 +373,15 @@ fn take_back(root: &Root, exclusive: &Exclusive, published: &[Published]) -> usi
     // What keeps a stage's name belongs to no writer from here on.
     root.swept.store(false, Ordering::Relaxed);
     // The last first: whenever this ends, what stands are the first.
-    for (n, Published { stage, name, old }) in published.iter().enumerate().rev() {
+    for (n, published) in published.iter().enumerate().rev() {
+        let Published {
+            stage,
+            own,
+            name,
+            old,
+        } = published;
         let undone = undo(root, || match old {
-            Some(old) if old == stage => exchange(root, exclusive, stage, name).map(drop),
+            Some(old) if old == stage => exchange(root, exclusive, (name, *own), stage).map(drop),
             Some(old) => rename(root, exclusive, name, stage)
                 .and_then(|()| rename(root, exclusive, old, name)),
             None => rename(root, exclusive, name, stage),
@@ -299,7 +396,7 @@ fn take_back(root: &Root, exclusive: &Exclusive, published: &[Published]) -> usi
 fn undo(root: &Root, rename: impl FnOnce() -> Result<(), Refused>) -> bool {
     let refused = match rename() {
         Ok(()) => return true,
-        Err(refused) => refused.io("rename", &root.path),
+        Err(refused) => refused.io(root, "rename", &root.path),
     };
     tracing::error!(store = %root.path.display(), error = %refused, "could not take a commit back");
     false

@@ -5,16 +5,20 @@ use std::{
     io::{self, Write},
     os::fd::{AsFd, OwnedFd},
     path::PathBuf,
+    sync::atomic::Ordering,
 };
 
 use rustix::{
-    fs::{AtFlags, Mode, OFlags, fchmod, fstat, mkdirat, statat},
+    fs::{AtFlags, Mode, OFlags, fchmod, fstat, mkdirat},
     io::Errno,
 };
 
 use crate::{
     commit::tree,
-    disk::{layout, root::Root},
+    disk::{
+        layout,
+        root::{FileId, Root},
+    },
     error::Error,
     syscall::{fsync, openat, try_flock},
 };
@@ -29,6 +33,8 @@ const TRIES: usize = 64;
 pub(crate) struct Stage<'r> {
     root: &'r Root,
     name: String,
+    /// What has the name, as long as nothing else has.
+    own: FileId,
     dir: OwnedFd,
     /// Kept open until they are on disk.
     files: Vec<(&'static str, File)>,
@@ -40,10 +46,11 @@ impl<'r> Stage<'r> {
         let fails = |e| Error::io("make a stage in", &root.path, e);
         for _ in 0..TRIES {
             let name = layout::new_stage().map_err(fails)?;
-            if let Some(dir) = make_dir(root, &name)? {
+            if let Some((dir, own)) = make_dir(root, &name)? {
                 return Ok(Self {
                     root,
                     name,
+                    own,
                     dir,
                     files: Vec::with_capacity(2),
                     remove: true,
@@ -55,6 +62,10 @@ impl<'r> Stage<'r> {
 
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(crate) fn own(&self) -> FileId {
+        self.own
     }
 
     /// Writes a file. It is not on disk before [`sync`](Self::sync).
@@ -94,15 +105,23 @@ impl<'r> Stage<'r> {
 
 impl Drop for Stage<'_> {
     fn drop(&mut self) {
-        if self.remove {
-            tree::remove_or_leave(self.root, &self.name);
+        if !self.remove {
+            return;
+        }
+        // A rename that reported an error may have been made: then the name is that of the old value.
+        match self.root.id_of(&self.name) {
+            Ok(Some(id)) if id == self.own => {
+                tree::remove_or_leave(self.root, &self.name);
+            }
+            Ok(None) => {}
+            Ok(Some(_)) | Err(_) => self.root.swept.store(false, Ordering::Relaxed),
         }
     }
 }
 
 /// A directory of that name with its flock held; `None` if the name was taken, or if a sweep was
 /// faster than the flock.
-fn make_dir(root: &Root, name: &str) -> Result<Option<OwnedFd>, Error> {
+fn make_dir(root: &Root, name: &str) -> Result<Option<(OwnedFd, FileId)>, Error> {
     let fails = |(op, e): (_, Errno)| Error::io(op, root.path_of(name), e);
     match mkdirat(&root.dir, name, Mode::RWXU) {
         Ok(()) => {}
@@ -121,7 +140,7 @@ fn make_dir(root: &Root, name: &str) -> Result<Option<OwnedFd>, Error> {
 }
 
 /// Opens a directory that was just made, and takes its flock; `None` if it is another's by then.
-fn claim(root: &Root, name: &str) -> Result<Option<OwnedFd>, (&'static str, Errno)> {
+fn claim(root: &Root, name: &str) -> Result<Option<(OwnedFd, FileId)>, (&'static str, Errno)> {
     let fails = |op| move |e: Errno| (op, e);
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let open = || openat(&root.dir, name, flags, Mode::empty());
@@ -140,9 +159,9 @@ fn claim(root: &Root, name: &str) -> Result<Option<OwnedFd>, (&'static str, Errn
         return Ok(None);
     }
     // A sweep may have had the flock, and removed the directory, in between.
-    let held = fstat(&dir).map_err(fails("stat"))?;
-    let named = statat(&root.dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(fails("stat"))?;
-    Ok(((named.st_dev, named.st_ino) == (held.st_dev, held.st_ino)).then_some(dir))
+    let own = FileId::from(&fstat(&dir).map_err(fails("stat"))?);
+    let named = root.id_of(name).map_err(fails("stat"))?;
+    Ok((named == Some(own)).then_some((dir, own)))
 }
 
 /// Makes the mode what it should be whatever the umask took away or an ACL added.
@@ -151,4 +170,29 @@ pub(crate) fn allow_owner(file: impl AsFd, mode: Mode) -> Result<(), Errno> {
         return Ok(());
     }
     fchmod(file, mode)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A rename that reported an error may have been made: the name is that of the old value then.
+    #[test]
+    fn a_stage_does_not_remove_what_has_its_name_by_now() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::open(dir.path(), None, true).unwrap();
+        for displaced in [false, true] {
+            let stage = Stage::new(&root).unwrap();
+            let path = root.path_of(stage.name());
+            if displaced {
+                fs::remove_dir(&path).unwrap();
+                fs::create_dir(&path).unwrap();
+                fs::write(path.join("secretage"), "old").unwrap();
+            }
+            drop(stage);
+            assert_eq!(path.join("secretage").exists(), displaced);
+        }
+    }
 }

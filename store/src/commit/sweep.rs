@@ -1,6 +1,6 @@
 //! What a commit that was interrupted left behind, and how the next writer clears it away.
 
-use std::os::fd::OwnedFd;
+use std::{collections::HashSet, os::fd::OwnedFd};
 
 use rustix::{
     fs::{Mode, OFlags},
@@ -12,7 +12,7 @@ use crate::{
     disk::{
         held::Exclusive,
         layout::{self, Name, OLD},
-        root::Root,
+        root::{FileId, Root},
     },
     error::Error,
     id::Id,
@@ -30,7 +30,7 @@ pub(crate) fn recover(root: &Root, exclusive: &Exclusive) -> Result<(), Error> {
         let old = layout::aside(&name);
         if !root.contains(&name).map_err(fails)? {
             rename(root, exclusive, &old, &name)
-                .map_err(|refused| refused.io("recover", root.path_of(OLD)))?;
+                .map_err(|refused| refused.io(root, "recover", root.path_of(OLD)))?;
             fsync(&root.dir).map_err(fails)?;
         } else {
             fsync(&root.dir).map_err(fails)?;
@@ -42,18 +42,28 @@ pub(crate) fn recover(root: &Root, exclusive: &Exclusive) -> Result<(), Error> {
     Ok(())
 }
 
-/// Removes the stages and the trash of dead processes.
-pub(crate) fn sweep(root: &Root, exclusive: &Exclusive) -> Result<(), Error> {
-    let entries = entries(root).map_err(|e| Error::io("list store", &root.path, e))?;
+/// How many leftovers one write clears away, at most: other processes wait for it.
+pub(crate) const AT_ONCE: usize = 64;
+
+/// Removes stages and trash of dead processes; whether none is left.
+pub(crate) fn sweep(root: &Root, exclusive: &Exclusive) -> Result<bool, Error> {
+    let fails = |e| Error::io("list store", &root.path, e);
+    let entries = entries(root).map_err(fails)?;
     let (leftovers, others): (Vec<_>, Vec<_>) =
         entries.into_iter().partition(|(name, _)| is_leftover(name));
+    let twins = twins(root, &leftovers, &others).map_err(fails)?;
+    let mut removed = 0;
     let mut synced = false;
-    for (name, inode) in leftovers {
+    for (name, _) in &leftovers {
         // After a power cut some file systems know one directory by two names. The secret stays.
-        if others.iter().any(|(_, other)| *other == inode) {
+        let id = root.id_of(name).map_err(fails)?;
+        if id.is_none_or(|id| twins.contains(&id)) {
             continue;
         }
-        let Some(_claim) = claim(root, &name) else {
+        if removed == AT_ONCE {
+            return Ok(false);
+        }
+        let Some(_claim) = claim(root, name) else {
             continue;
         };
         // A rename whose fsync failed may or may not be on disk. It is before anything is removed,
@@ -64,9 +74,23 @@ pub(crate) fn sweep(root: &Root, exclusive: &Exclusive) -> Result<(), Error> {
         }
         // The fence: what another writer has displaced has no flock, and it may have to put it back.
         exclusive.verify()?;
-        tree::remove_or_leave(root, &name);
+        removed += usize::from(tree::remove_or_leave(root, name));
     }
-    Ok(())
+    Ok(true)
+}
+
+/// Those of `others` that may be one of the leftovers. A listing tells which, but not on every file
+/// system: some number all entries alike. So those that match are looked at, each once.
+fn twins(
+    root: &Root,
+    leftovers: &[(String, u64)],
+    others: &[(String, u64)],
+) -> Result<HashSet<FileId>, Errno> {
+    let inodes: HashSet<u64> = leftovers.iter().map(|(_, inode)| *inode).collect();
+    let alike = others.iter().filter(|(_, inode)| inodes.contains(inode));
+    alike
+        .filter_map(|(name, _)| root.id_of(name).transpose())
+        .collect()
 }
 
 fn is_leftover(name: &str) -> bool {
@@ -152,14 +176,53 @@ mod tests {
         !root.path_of(Path::new(name)).exists()
     }
 
+    fn swept(root: &Root, exclusive: &Exclusive) -> Result<(), Error> {
+        sweep(root, exclusive).map(drop)
+    }
+
+    #[test]
+    fn many_leftovers_are_cleared_away_by_several_writes() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::open(dir.path(), None, true).unwrap();
+        let lock = LockFile::in_directory(root.dir.try_clone().unwrap(), dir.path());
+        let exclusive = Exclusive::acquire(&lock, Wait::Try).unwrap();
+        for _ in 0..3 * AT_ONCE - 1 {
+            fs::create_dir(root.path_of(layout::new_stage().unwrap())).unwrap();
+        }
+        let left = || leftovers(&root).unwrap().len();
+        for (all, expected) in [(false, 2 * AT_ONCE - 1), (false, AT_ONCE - 1), (true, 0)] {
+            assert_eq!(sweep(&root, &exclusive).unwrap(), all);
+            assert_eq!(left(), expected);
+        }
+    }
+
+    /// As after a power cut, and on a file system that numbers all entries alike.
+    #[test]
+    fn only_what_is_the_same_directory_is_a_secrets_twin() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::open(dir.path(), None, true).unwrap();
+        for name in ["a", "b", "c"] {
+            fs::create_dir(root.path_of(name)).unwrap();
+        }
+        let id = |name| root.id_of(name).unwrap().unwrap();
+        let entry = |name: &str, inode| (String::from(name), inode);
+        let twins = |inodes: [u64; 3]| {
+            let others = [entry("b", inodes[1]), entry("c", inodes[2])];
+            twins(&root, &[entry("a", inodes[0])], &others).unwrap()
+        };
+        assert!(!twins([1, 1, 1]).contains(&id("a")));
+        assert_eq!(twins([1, 1, 2]), HashSet::from([id("b")]));
+        assert!(twins([1, 2, 3]).is_empty());
+    }
+
     #[test]
     fn nothing_is_cleared_away_on_a_lock_that_was_lost() {
         let stage = layout::new_stage().unwrap();
         let trash = layout::new_trash().unwrap();
         let old = layout::aside("YQ==");
         for (name, clear) in [
-            (&*stage, sweep as fn(&_, &_) -> _),
-            (&trash, sweep),
+            (&*stage, swept as fn(&_, &_) -> _),
+            (&trash, swept),
             (&*old, recover),
         ] {
             assert!(cleared(name, false, clear), "{name}");

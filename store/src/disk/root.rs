@@ -3,12 +3,12 @@
 use std::{
     io,
     os::fd::OwnedFd,
-    path::{Path, PathBuf},
+    path::{Path, PathBuf, absolute},
     sync::atomic::AtomicBool,
 };
 
 use rustix::{
-    fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, fstatfs, statat, syncfs},
+    fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, fstatfs, stat, statat, syncfs},
     io::Errno,
     path::Arg,
 };
@@ -31,6 +31,9 @@ const BTRFS: u32 = 0x9123_683e;
 pub(crate) struct Root {
     pub(crate) dir: OwnedFd,
     pub(crate) path: PathBuf,
+    /// The path at which it was opened, wherever the process goes; none for a descriptor of the caller's.
+    opened_at: Option<PathBuf>,
+    id: FileId,
     /// Whether what dead processes left was cleared away, and nothing of ours has been left since.
     pub(crate) swept: AtomicBool,
     /// Whether the file system has refused `RENAME_EXCHANGE` before.
@@ -56,9 +59,13 @@ impl Root {
         allow_insecure: bool,
     ) -> Result<Self, Error> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let opened = match dir {
-            Some(dir) => openat(dir, ".", flags, Mode::empty()),
-            None => openat(CWD, path, flags, Mode::empty()),
+        let (opened, opened_at) = match dir {
+            Some(dir) => (openat(dir, ".", flags, Mode::empty()), None),
+            None => {
+                let opened = openat(CWD, path, flags, Mode::empty());
+                let at = absolute(path).map_err(|e| Error::io("open store", path, e))?;
+                (opened, Some(at))
+            }
         };
         let dir = match opened {
             Ok(dir) => dir,
@@ -70,6 +77,8 @@ impl Root {
         let root = Self {
             dir,
             path: path.into(),
+            opened_at,
+            id: FileId::from(&stat),
             swept: AtomicBool::new(false),
             no_exchange: AtomicBool::new(false),
             owner: stat.st_uid,
@@ -211,9 +220,43 @@ impl Root {
         Ok(!marks.is_empty())
     }
 
+    /// What has that name in the root, if anything.
+    pub(crate) fn id_of(&self, name: &str) -> Result<Option<FileId>, Errno> {
+        Ok(look_at(&self.dir, name)?.as_ref().map(FileId::from))
+    }
+
+    /// Whether the root's path still leads to it: what is written into one that was moved away, or is
+    /// hidden by a mount, is in no store.
+    pub(crate) fn is_at_its_path(&self) -> Result<bool, Errno> {
+        let Some(path) = &self.opened_at else {
+            return Ok(true);
+        };
+        match stat(path) {
+            Ok(stat) => Ok(FileId::from(&stat) == self.id),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
     /// Whether the root has anything of that name.
     pub(crate) fn contains(&self, name: &str) -> Result<bool, Errno> {
         Ok(look_at(&self.dir, name)?.is_some())
+    }
+}
+
+/// Which file it is, whatever its name: no two at the same time are equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl From<&Stat> for FileId {
+    fn from(stat: &Stat) -> Self {
+        Self {
+            device: stat.st_dev,
+            inode: stat.st_ino,
+        }
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::os::fd::OwnedFd;
 
+use rustix::fs::fstat;
+
 use crate::{
     damage::Damage,
     disk::{
         held::Shared,
         layout::{self, METADATA},
-        root::{ReadError, Root, look_at},
+        root::{FileId, ReadError, Root, look_at},
     },
     error::Error,
     id::Id,
@@ -35,13 +37,22 @@ impl Sealed {
     /// that they are there.
     pub(crate) fn read_for(
         root: &Root,
-        _: &Shared,
+        shared: &Shared,
         id: &Id,
         wanted: impl Fn(KeyType) -> bool,
     ) -> Result<Self, Error> {
-        let dir = open(root, id)?;
+        Self::read_in(root, &open(root, shared, id)?, id, wanted)
+    }
+
+    /// The same in its directory.
+    pub(crate) fn read_in(
+        root: &Root,
+        dir: &OwnedFd,
+        id: &Id,
+        wanted: impl Fn(KeyType) -> bool,
+    ) -> Result<Self, Error> {
         let mut sealed = Self {
-            metadata: metadata_in(root, &dir, METADATA, id)?,
+            metadata: metadata_in(root, dir, METADATA, id)?,
             ciphertexts: Vec::with_capacity(1),
             others: Vec::new(),
         };
@@ -49,7 +60,7 @@ impl Sealed {
             let name = key_type.file_name();
             let fails = |error| damage(root, id, Some(name), error);
             if !wanted(key_type) {
-                if look_at(&dir, name)
+                if look_at(dir, name)
                     .map_err(|e| fails(ReadError::Io(e.into())))?
                     .is_some()
                 {
@@ -57,7 +68,7 @@ impl Sealed {
                 }
                 continue;
             }
-            match root.read_file(&dir, name, MAX_CIPHERTEXT_LEN) {
+            match root.read_file(dir, name, MAX_CIPHERTEXT_LEN) {
                 Ok(None) => {}
                 Ok(Some(bytes)) => sealed.ciphertexts.push((key_type, Ok(bytes))),
                 Err(ReadError::Bad(reason)) => sealed.ciphertexts.push((key_type, Err(reason))),
@@ -86,23 +97,43 @@ impl Sealed {
 }
 
 /// Reads the metadata of `id` only.
-pub(crate) fn read_metadata(root: &Root, _: &Shared, id: &Id) -> Result<Option<Metadata>, Error> {
+pub(crate) fn read_metadata(
+    root: &Root,
+    shared: &Shared,
+    id: &Id,
+) -> Result<Option<Metadata>, Error> {
     if !root.private {
-        return metadata_in(root, &open(root, id)?, METADATA, id);
+        return metadata_in(root, &open(root, shared, id)?, METADATA, id);
     }
     // To look at the directory takes half as long as to open it. One file cannot be of two; and only
     // this user can put a link there in between.
     let look = |name: &str| Ok(root.check_dir(name)?.then(|| format!("{name}/{METADATA}")));
-    metadata_in(root, &root.dir, &find(root, id, look)?, id)
+    metadata_in(root, &root.dir, &find_by(root, id, look)?, id)
 }
 
-/// Opens the directory of `id`: what is read there belongs together, whoever replaces it.
-fn open(root: &Root, id: &Id) -> Result<OwnedFd, Error> {
-    find(root, id, |name| root.open_dir(name))
+/// Opens the directory of `id`: what is read there belongs together, even if it is replaced meanwhile.
+fn open(root: &Root, _: &Shared, id: &Id) -> Result<OwnedFd, Error> {
+    find_by(root, id, |name| root.open_dir(name))
+}
+
+/// The directory of `id`, open, and which it is; `None` if there is none.
+pub(crate) fn find(
+    root: &Root,
+    shared: &Shared,
+    id: &Id,
+) -> Result<Option<(OwnedFd, FileId)>, Error> {
+    match open(root, shared, id) {
+        Ok(dir) => {
+            let stat = fstat(&dir).map_err(|e| damage(root, id, None, ReadError::Io(e.into())))?;
+            Ok(Some((dir, FileId::from(&stat))))
+        }
+        Err(Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// What `look` finds by the name of the directory of `id`.
-fn find<T>(
+fn find_by<T>(
     root: &Root,
     id: &Id,
     look: impl Fn(&str) -> Result<Option<T>, ReadError>,

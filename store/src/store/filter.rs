@@ -16,7 +16,10 @@ use crate::{
     parallel::{cores, in_order},
     pattern::Pattern,
     secret::Secret,
-    store::{Store, read},
+    store::{
+        Store,
+        read::{self, Doubt},
+    },
 };
 
 /// How many secrets are decrypted ahead of the one that is asked for, at most.
@@ -32,10 +35,14 @@ const MAX_AHEAD_LEN: usize = 16 << 20;
 /// How many secrets a thread reads, or decrypts, before it takes the next, at most.
 const RUN: usize = 16;
 
+/// How many of those decrypted ahead get a second look when they seem damaged, at most: each waits for
+/// a writer that may be at work.
+const MAX_DAMAGED: usize = 16;
+
 /// A secret whose turn has not come yet.
 enum Ahead {
     Decrypted(Id, Result<Secret, Error>),
-    /// There were enough bytes before it.
+    /// There were enough bytes before it, or what was read needs a second look.
     Untouched(Id),
 }
 
@@ -123,7 +130,16 @@ fn how_far(store: &Store) -> (usize, usize) {
 fn decrypt(store: &Store, ids: &[Id]) -> Vec<Ahead> {
     // One wait for all of them: a wait on each thread would be many, one after the other.
     let copied = match store.shared() {
-        Ok(shared) => copy(store, &shared, ids),
+        Ok(shared) => {
+            let mut copies = copy(store, &shared, ids);
+            for copy in &mut copies {
+                let error = copy.as_ref().and_then(|copy| copy.as_ref().err());
+                if error.and_then(|error| read::doubt(error, &shared)) == Some(Doubt::Lost) {
+                    *copy = None;
+                }
+            }
+            copies
+        }
         // The others' turn comes when the caller has heard of it.
         Err(error) => vec![Some(Err(error))],
     };
@@ -142,12 +158,19 @@ fn decrypt(store: &Store, ids: &[Id]) -> Vec<Ahead> {
         run.iter().map(open).collect()
     });
     let mut ahead = Vec::with_capacity(ids.len());
+    let mut damaged = 0;
     for ((id, copy), value) in copied.into_iter().zip(values) {
         let id = id.clone();
         ahead.push(match (copy, value) {
             (Some(Ok(sealed)), Some(Ok(value))) => {
                 let secret = Secret::from(value).with_metadata(sealed.metadata);
                 Ahead::Decrypted(id, Ok(secret))
+            }
+            (Some(Err(Error::Damaged { .. })), _) | (_, Some(Err(Error::Damaged { .. })))
+                if damaged < MAX_DAMAGED =>
+            {
+                damaged += 1;
+                Ahead::Untouched(id)
             }
             (Some(Err(error)), _) | (_, Some(Err(error))) => Ahead::Decrypted(id, Err(error)),
             _ => Ahead::Untouched(id),

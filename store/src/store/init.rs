@@ -120,7 +120,7 @@ fn publish(store: &Store, stage: &mut Stage<'_>, toml: &str) -> Result<(), Error
     let exclusive = store.exclusive()?;
     let staged = format!("{}/{CONFIG}", stage.name());
     let made = rename_new(root, &exclusive, &staged, CONFIG);
-    if !made.map_err(|refused| refused.io("publish", root.path_of(CONFIG)))? {
+    if !made.map_err(|refused| refused.io(root, "publish", root.path_of(CONFIG)))? {
         let path = root.path.clone();
         return Err(Error::StoreExists { path });
     }

@@ -373,6 +373,15 @@ impl Store {
         Ok(Shared::acquire(&self.inner.lock, self.wait)?)
     }
 
+    /// The lock for a further look. Where it is not needed, nothing waits for it.
+    fn again(&self, doubt: read::Doubt) -> Result<Shared, Error> {
+        let wait = match doubt {
+            read::Doubt::Lost => self.wait,
+            read::Doubt::Damaged => Wait::Try,
+        };
+        Ok(Shared::acquire(&self.inner.lock, wait)?)
+    }
+
     fn exclusive(&self) -> Result<Exclusive, Error> {
         Ok(Exclusive::acquire(&self.inner.lock, self.wait)?)
     }

@@ -1,6 +1,6 @@
 //! Reading secrets and their names.
 
-use std::vec;
+use std::{thread, time::Duration, vec};
 
 use posixage_lock::Wait;
 use zeroize::Zeroizing;
@@ -14,6 +14,7 @@ use crate::{
     },
     error::Error,
     id::Id,
+    keys::KeyType,
     metadata::Metadata,
     parallel::{cores, in_order},
     pattern::Pattern,
@@ -40,19 +41,86 @@ pub struct Entry {
     pub metadata: Result<Option<Metadata>, Error>,
 }
 
+/// How long a reader waits before each further look at what seems damaged. A process whose lock was
+/// broken, and that does not notice, may be half way through a write: to remove the secret is the worst
+/// advice then.
+const PAUSES: [Duration; 3] = [
+    Duration::from_millis(1),
+    Duration::from_millis(4),
+    Duration::from_millis(16),
+];
+
 pub(super) fn get(store: &Store, id: &Id) -> Result<Secret, Error> {
-    let sealed = {
-        let shared = store.shared()?;
-        copy_of(store, &shared, id)?
-    };
-    let value = open_copy(store, id, &sealed)?;
-    Ok(Secret::from(value).with_metadata(sealed.metadata))
+    let copy = || look(store, |shared| copy_of(store, shared, id));
+    let mut sealed = copy()?;
+    let mut pauses = PAUSES.into_iter();
+    loop {
+        match (open_copy(store, id, &sealed), pauses.next()) {
+            (Ok(value), _) => return Ok(Secret::from(value).with_metadata(sealed.metadata)),
+            (Err(Error::Damaged { .. }), Some(pause)) => {
+                thread::sleep(pause);
+                sealed = copy()?;
+            }
+            (Err(error), _) => return Err(error),
+        }
+    }
+}
+
+/// Reads under the shared lock. What is found on a lock that was lost is not believed, and damage not at
+/// the first look.
+fn look<T>(store: &Store, read: impl Fn(&Shared) -> Result<T, Error>) -> Result<T, Error> {
+    let mut shared = store.shared()?;
+    let mut pauses = PAUSES.into_iter();
+    loop {
+        let found = read(&shared);
+        let doubt = found.as_ref().err().and_then(|error| doubt(error, &shared));
+        let (Some(doubt), Some(pause)) = (doubt, pauses.next()) else {
+            return found;
+        };
+        drop(shared);
+        thread::sleep(pause);
+        shared = match (store.again(doubt), found) {
+            (Ok(shared), _) => shared,
+            // What was seen under the lock stands, rather than that another holds it now.
+            (Err(_), found @ Err(Error::Damaged { .. })) => return found,
+            (Err(error), _) => return Err(error),
+        };
+    }
+}
+
+/// Why not to believe what was read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// It was read on a lost lock: a writer may have replaced it meanwhile.
+    Lost,
+    /// A writer that does not keep to the lock may be at work.
+    Damaged,
+}
+
+pub(super) fn doubt(error: &Error, shared: &Shared) -> Option<Doubt> {
+    match error {
+        Error::Damaged { .. } | Error::NotFound { .. } | Error::Io { .. }
+            if shared.verify().is_err() =>
+        {
+            Some(Doubt::Lost)
+        }
+        Error::Lock(error) if error.is_lost() => Some(Doubt::Lost),
+        Error::Damaged { .. } => Some(Doubt::Damaged),
+        _ => None,
+    }
 }
 
 /// Reads what the keys of the handle may decrypt.
 pub(super) fn copy_of(store: &Store, shared: &Shared, id: &Id) -> Result<Sealed, Error> {
-    let root = &store.inner.root;
-    Sealed::read_for(root, shared, id, |key_type| store.keyring.has(key_type))
+    let (root, keyring) = (&store.inner.root, &store.keyring);
+    let sealed = Sealed::read_for(root, shared, id, |key_type| keyring.has(key_type))?;
+    let has = |key_type: &KeyType| sealed.ciphertexts.iter().any(|(t, _)| t == key_type);
+    let wanted = KeyType::ALL.into_iter().filter(|t| keyring.has(*t));
+    if !wanted.clone().all(|key_type| has(&key_type)) {
+        // Removed by the writer that has the lock now, perhaps, while the rest was read.
+        shared.verify()?;
+    }
+    Ok(sealed)
 }
 
 /// Decrypts it. The caller does not hold the lock.
@@ -68,13 +136,11 @@ pub(super) fn open_copy(
 }
 
 pub(super) fn sealed(store: &Store, id: &Id) -> Result<Sealed, Error> {
-    let shared = store.shared()?;
-    Sealed::read(&store.inner.root, &shared, id)
+    look(store, |shared| Sealed::read(&store.inner.root, shared, id))
 }
 
 pub(super) fn metadata(store: &Store, id: &Id) -> Result<Option<Metadata>, Error> {
-    let shared = store.shared()?;
-    read_metadata(&store.inner.root, &shared, id)
+    look(store, |shared| read_metadata(&store.inner.root, shared, id))
 }
 
 /// The secrets that match a pattern, with their metadata; from [`Store::list`].
@@ -91,7 +157,7 @@ impl List {
         let shared = store.shared()?;
         let mut rest = ids(store, pattern)?.into_iter();
         let first: Vec<Id> = rest.by_ref().take(FIRST_BATCH).collect();
-        let batch = entries(store, &shared, &first).into_iter();
+        let batch = entries(store, shared, &first).into_iter();
         Ok(Self {
             store: store.clone(),
             batch,
@@ -115,7 +181,7 @@ impl Iterator for List {
                     self.count = MAX_BATCH.min(2 * self.count);
                     let more = self.rest.by_ref().take(self.count - 1);
                     let ids: Vec<Id> = std::iter::once(id).chain(more).collect();
-                    self.batch = entries(&self.store, &shared, &ids).into_iter();
+                    self.batch = entries(&self.store, shared, &ids).into_iter();
                 }
                 Err(error) => {
                     self.store = self.store.with_lock_wait(Wait::Try);
@@ -127,9 +193,33 @@ impl Iterator for List {
     }
 }
 
-/// Reads the metadata of each.
-fn entries(store: &Store, shared: &Shared, ids: &[Id]) -> Vec<Entry> {
-    let entry = |id: &Id| match read_metadata(&store.inner.root, shared, id) {
+/// Reads the metadata of each; all that is in [doubt](look) once more together.
+fn entries(store: &Store, mut shared: Shared, ids: &[Id]) -> Vec<Entry> {
+    let root = &store.inner.root;
+    let mut found = in_order(ids, RUN, cores(), |run| {
+        let read = |id| read_metadata(root, &shared, id);
+        run.iter().map(read).collect()
+    });
+    for pause in PAUSES {
+        let doubts = |metadata: &Result<_, Error>| doubt(metadata.as_ref().err()?, &shared);
+        let mut in_doubt = found.iter().enumerate();
+        let Some(first) = in_doubt.find_map(|(_, metadata)| doubts(metadata)) else {
+            break;
+        };
+        let in_doubt = found.iter().enumerate();
+        let in_doubt = in_doubt.filter(|(_, metadata)| doubts(metadata).is_some());
+        let in_doubt: Vec<usize> = in_doubt.map(|(nth, _)| nth).collect();
+        drop(shared);
+        thread::sleep(pause);
+        shared = match store.again(first) {
+            Ok(shared) => shared,
+            Err(_) => break,
+        };
+        for nth in in_doubt {
+            found[nth] = read_metadata(root, &shared, &ids[nth]);
+        }
+    }
+    let entry = |(id, metadata): (&Id, _)| match metadata {
         // A process that does not take the lock has just removed it.
         Err(Error::NotFound { .. }) => None,
         metadata => Some(Entry {
@@ -137,9 +227,7 @@ fn entries(store: &Store, shared: &Shared, ids: &[Id]) -> Vec<Entry> {
             id: id.clone(),
         }),
     };
-    in_order(ids, RUN, cores(), |run| {
-        run.iter().filter_map(entry).collect()
-    })
+    ids.iter().zip(found).filter_map(entry).collect()
 }
 
 /// The ids that match, sorted; a pattern without wildcard is taken at its word.

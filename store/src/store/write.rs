@@ -7,7 +7,11 @@ use std::{
 
 use crate::{
     commit::{self, Batch, Overwrite, stage::Stage, sweep},
-    disk::{held::Exclusive, layout::METADATA, sealed::Sealed},
+    disk::{
+        held::Exclusive,
+        layout::METADATA,
+        sealed::{self, Sealed},
+    },
     error::Error,
     id::Id,
     keys::{
@@ -48,7 +52,7 @@ pub(super) fn remove(store: &Store, id: &Id) -> Result<(), Error> {
     let root = &store.inner.root;
     root.check_writable()?;
     let exclusive = exclusive(store)?;
-    let displaced = commit::remove(root, &exclusive, id)?;
+    let displaced = commit::remove(root, &exclusive, id, None)?;
     drop(exclusive);
     displaced.remove(root);
     Ok(())
@@ -75,22 +79,32 @@ pub(super) fn update<E: From<Error>>(
     let recipients = recipients(store, id)?;
 
     let exclusive = exclusive(store)?;
-    let current = match Sealed::read(root, &exclusive, id) {
-        Ok(sealed) => {
+    // Open until the change is made, so that no other directory can get its inode.
+    let dir = sealed::find(root, &exclusive, id)?;
+    let seen = dir.as_ref().map(|(_, id)| *id);
+    let current = match dir
+        .as_ref()
+        .map(|(dir, _)| Sealed::read_in(root, dir, id, |_| true))
+    {
+        Some(sealed) => {
+            // Damage that is found on a lost lock is none.
+            if sealed.is_err() {
+                exclusive.verify().map_err(Error::from)?;
+            }
+            let sealed = sealed?;
             let value = match before {
                 Some((before, value)) if before.ciphertexts == sealed.ciphertexts => value,
                 _ => open(&sealed, Fetch::Never)?,
             };
             Some(Secret::from(value).with_metadata(sealed.metadata))
         }
-        Err(Error::NotFound { .. }) => None,
-        Err(error) => return Err(error.into()),
+        None => None,
     };
     match change(current.as_ref())? {
         Change::Keep => Ok(()),
         Change::Remove if current.is_none() => Ok(()),
         Change::Remove => {
-            let displaced = commit::remove(root, &exclusive, id)?;
+            let displaced = commit::remove(root, &exclusive, id, seen)?;
             drop(exclusive);
             displaced.remove(root);
             Ok(())
@@ -98,7 +112,13 @@ pub(super) fn update<E: From<Error>>(
         Change::Set(secret) => {
             let mut stage = stage(store, id, &secret, &recipients)?;
             stage.sync()?;
-            Ok(publish(store, exclusive, &mut stage, id, Overwrite::Allow)?)
+            Ok(publish(
+                store,
+                exclusive,
+                &mut stage,
+                id,
+                Overwrite::Only(seen),
+            )?)
         }
     }
 }
@@ -113,8 +133,8 @@ pub(super) fn exclusive(store: &Store) -> Result<Exclusive, Error> {
     let root = &store.inner.root;
     sweep::recover(root, &exclusive)?;
     if !root.swept.load(Ordering::Relaxed) {
-        sweep::sweep(root, &exclusive)?;
-        root.swept.store(true, Ordering::Relaxed);
+        let swept = sweep::sweep(root, &exclusive)?;
+        root.swept.store(swept, Ordering::Relaxed);
     }
     Ok(exclusive)
 }

@@ -1,16 +1,18 @@
 //! Claim: a writer that loses its lock, at whichever of its system calls, changes nothing from there
 //! on: what the new holder wrote is there, and the next write leaves nothing else.
 //!
-//! One call cannot be helped: the look at the lock file itself, behind which a rename follows.
+//! Between the last look at the lock file and the rename behind it nothing can keep the rename from
+//! being made. It is taken back, and the writer does not answer that all is well.
 
 use std::{
     fs::{self, File, Permissions},
     os::unix::fs::{MetadataExt, PermissionsExt},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use posixage::{Id, lock::Mode};
 use posixage_tests::{
+    Output,
     marked::{self, Mark},
     operation::Operation,
     strace,
@@ -56,10 +58,16 @@ fn moment(subject: &Subject, calls: &str) -> Moment {
     }
 }
 
-fn locked(moments: &[Moment]) -> Vec<usize> {
+fn all(moments: &[Moment], wanted: Moment) -> Vec<usize> {
     let moments = moments.iter().enumerate();
-    let locked = moments.filter(|(_, moment)| **moment == Moment::Locked);
-    locked.map(|(nth, _)| nth).collect()
+    let wanted = moments.filter(|(_, moment)| **moment == wanted);
+    wanted.map(|(nth, _)| nth).collect()
+}
+
+/// Whether the last call that strace has written of is a rename that was made.
+fn has_renamed(calls: &str) -> bool {
+    let last = calls.lines().rfind(|line| line.contains('('));
+    last.is_some_and(|call| call.starts_with("rename") && call.ends_with(" = 0"))
 }
 
 /// Stops the writer at every call, and has it overtaken at the `nth`, if it has the lock there: how
@@ -82,19 +90,27 @@ fn overtake(operation: Operation, expressions: &[&str], nth: Option<usize>) -> V
     next_write(&other).expect("a write");
     let expressions: Vec<String> = expressions.iter().map(|e| String::from(*e)).collect();
     let mut overtaken = false;
+    // Whether it made its rename after that.
+    let mut late = false;
     let mut moments = Vec::new();
     let output =
         strace::stopped_at_each_call(operation.program(&subject, mark), &expressions, |calls| {
             let moment = moment(&subject, calls);
-            if Some(moments.len()) == nth && moment == Moment::Locked {
+            if Some(moments.len()) == nth && moment != Moment::Free {
                 subject.take_the_lock();
                 for id in &ids {
                     put(&other, id, Some(other_mark));
                 }
                 overtaken = true;
             }
+            late |=
+                overtaken && Some(moments.len()) == nth.map(|nth| nth + 1) && has_renamed(calls);
             moments.push(moment);
         });
+    assert!(
+        !late || output.status.code() != Some(0),
+        "{operation:?}, call {nth:?}: {output:?}"
+    );
     if let (Some(nth), true) = (nth, overtaken) {
         for id in &ids {
             let found = read(&subject.open(), id);
@@ -115,9 +131,13 @@ fn writes_nothing_more(operation: Operation, expressions: &[&str]) {
         return tools::left_out("a writer that is overtaken at each call: it takes root's powers");
     }
     let moments = overtake(operation, expressions, None);
-    let locked = locked(&moments);
-    assert!(locked.len() >= 3, "{operation:?}: {moments:?}");
-    for nth in locked {
+    let locked = all(&moments, Moment::Locked);
+    let looking = all(&moments, Moment::Looking);
+    assert!(
+        locked.len() >= 3 && looking.len() >= 2,
+        "{operation:?}: {moments:?}"
+    );
+    for nth in looking.into_iter().chain(locked) {
         overtake(operation, expressions, Some(nth));
     }
 }
@@ -155,6 +175,121 @@ fn an_overtaken_overwrite_in_two_renames_writes_nothing_more() {
 #[test]
 fn an_overtaken_set_many_in_two_renames_writes_nothing_more() {
     writes_nothing_more(Operation::Many, &[NO_EXCHANGE]);
+}
+
+/// Whether a reader holds its lock, and is not only busy with that.
+fn is_inside(calls: &str) -> bool {
+    let calls = || calls.lines().filter(|line| line.contains('('));
+    let locks = calls().filter(|call| call.starts_with("flock(")).count();
+    locks % 2 == 1
+        && calls()
+            .next_back()
+            .is_some_and(|call| !call.contains(".posixage.lock"))
+}
+
+/// Runs a reader for whose store `meanwhile` is done at each call at which it holds its
+/// lock, one after the other; `behind` when it has asked for the lock again.
+fn read_at_each_call(
+    args: &[&str],
+    meanwhile: impl Fn(&Subject),
+    behind: impl Fn(&Subject),
+) -> Vec<Output> {
+    let mut outputs = Vec::new();
+    for nth in 0.. {
+        let subject = Subject::new();
+        subject.put(Some(1));
+        let (mut inside, mut locks) = (0, None);
+        let args = args.iter().map(|arg| match *arg {
+            "ID" => subject.id().as_str(),
+            arg => arg,
+        });
+        let output = strace::stopped_at_each_call(subject.sandbox().posixage(args), &[], |calls| {
+            let asked = calls.matches("flock(").count();
+            if is_inside(calls) && locks.is_none_or(|before| before == asked) {
+                if inside == nth {
+                    meanwhile(&subject);
+                    locks = Some(asked);
+                }
+                inside += 1;
+            } else if locks.is_some_and(|before| before + 1 < asked) {
+                behind(&subject);
+                locks = None;
+            }
+        });
+        if inside <= nth {
+            break;
+        }
+        outputs.push(output);
+    }
+    assert!(outputs.len() >= 2, "{args:?}: {outputs:?}");
+    outputs
+}
+
+const READERS: [&[&str]; 4] = [
+    &["get", "ID"],
+    &["get", "--metadata", "ID"],
+    &["list", "--long"],
+    &["verify", "--decrypt"],
+];
+
+#[test]
+fn a_reader_that_is_overtaken_calls_no_whole_secret_damaged() {
+    if !tools::may_trace() {
+        return tools::left_out("a reader that is overtaken at each call: it takes root's powers");
+    }
+    for args in READERS {
+        let overtake = |subject: &Subject| {
+            let other = subject.open();
+            subject.take_the_lock();
+            put(&other, subject.id(), Some(2));
+            // What was displaced is removed.
+            next_write(&other).expect("a write");
+        };
+        for output in read_at_each_call(args, overtake, |_| {}) {
+            assert_eq!(output.status.code(), Some(0), "{args:?}: {output:?}");
+        }
+    }
+}
+
+/// As a reference process does that was overtaken and does not notice: it removes, and then writes.
+#[test]
+fn a_reader_looks_again_before_it_calls_a_secret_damaged() {
+    if !tools::may_trace() {
+        return tools::left_out("a reader beside a writer without lock: it takes root's powers");
+    }
+    let aside = |subject: &Subject| {
+        let dir = subject.store().join(subject.id().directory_name());
+        ["metadata.json", "secretage"].map(|name| (dir.join(name), dir.join(format!("{name}.tmp"))))
+    };
+    let remove = |subject: &Subject| {
+        for (path, aside) in aside(subject) {
+            rename(&path, &aside);
+        }
+    };
+    let write = |subject: &Subject| {
+        for (path, aside) in aside(subject) {
+            rename(&aside, &path);
+        }
+    };
+    for args in READERS {
+        for output in read_at_each_call(args, remove, write) {
+            assert_eq!(output.status.code(), Some(0), "{args:?}: {output:?}");
+        }
+        // The control: what stays so is damaged.
+        let damaged = read_at_each_call(args, remove, |_| {});
+        assert!(
+            damaged.iter().any(|output| output.status.code() == Some(7)),
+            "{args:?}"
+        );
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "plays a writer that takes no lock"
+)]
+fn rename(from: &Path, to: &Path) {
+    fs::rename(from, to).expect("rename");
 }
 
 /// A root and a secret's directory that are open to others, and a file in each: all are repaired, up
@@ -203,7 +338,7 @@ fn a_repair_that_is_overtaken_repairs_nothing_more() {
     if !tools::may_trace() {
         return tools::left_out("a repair that is overtaken at each call: it takes root's powers");
     }
-    let locked = locked(&repair(None));
+    let locked = all(&repair(None), Moment::Locked);
     assert!(locked.len() >= 10, "{locked:?}");
     for nth in locked {
         repair(Some(nth));

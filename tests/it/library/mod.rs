@@ -8,6 +8,7 @@ mod key_order;
 mod limits;
 mod many;
 mod model;
+mod moved;
 mod opening;
 mod outsider;
 mod patterns;

@@ -104,14 +104,9 @@ fn root_reads_another_users_store_and_does_not_write_it() {
 fn a_store_that_others_can_read_or_write() {
     let sandbox = Sandbox::new().initialised();
     sandbox.set("x", "value");
-    let dir = sandbox.store().join("eA==");
     for (path, safe, unsafe_mode) in [
         (sandbox.store(), 0o700, 0o755),
         (sandbox.store(), 0o700, 0o710),
-        (dir.clone(), 0o700, 0o750),
-        (dir.join("secretage"), 0o600, 0o644),
-        (dir.join("metadata.json"), 0o600, 0o660),
-        (sandbox.store().join(".posixage.toml"), 0o600, 0o666),
         (sandbox.identity(), 0o600, 0o640),
     ] {
         fs::set_permissions(&path, fs::Permissions::from_mode(unsafe_mode)).unwrap();
