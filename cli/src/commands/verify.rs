@@ -1,6 +1,8 @@
 //! `posixage verify`
 
-use posixage::{Finding, VerifyOptions};
+use std::{collections::HashSet, path::Path};
+
+use posixage::{Finding, KeyType, Pattern, Problem, Store, VerifyOptions};
 use serde::Serialize;
 
 use crate::{
@@ -52,7 +54,32 @@ pub(crate) fn run(settings: &Settings, args: &Verify) -> Result<(), Failure> {
     {
         return Err(Failure::silent(Code::Damaged));
     }
+    if args.decrypt && decrypted_nothing(&store, &findings)? {
+        return Err(Failure::new("nothing was decrypted: no key fits")
+            .hint(
+                "name a key that fits: -i FILE, POSIXAGE_IDENTITY, or `identities` in config.toml",
+            )
+            .code(Code::NoKeyFits));
+    }
     Ok(())
+}
+
+/// Whether there are secrets, and no copy of any of them was opened.
+fn decrypted_nothing(store: &Store, findings: &[Finding]) -> Result<bool, Failure> {
+    let unopened: HashSet<&Path> = findings
+        .iter()
+        .filter(|finding| matches!(finding.problem, Problem::NotOpened { .. }))
+        .map(|finding| finding.path.as_path())
+        .collect();
+    if unopened.is_empty() {
+        return Ok(false);
+    }
+    let types = [KeyType::Password, KeyType::Age, KeyType::Ssh];
+    let mut copies = store.list(&Pattern::all())?.flat_map(|entry| {
+        let secret = store.path().join(entry.id.directory_name());
+        types.map(|key_type| secret.join(key_type.file_name()))
+    });
+    Ok(!copies.any(|copy| !unopened.contains(copy.as_path()) && copy.exists()))
 }
 
 fn object(finding: &Finding) -> Object {

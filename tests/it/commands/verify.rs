@@ -441,7 +441,7 @@ fn only_a_ciphertext_that_a_key_should_fit_is_wrong() {
         .keyless(&["verify", "--decrypt", "-i"])
         .arg(golden::key(&store.sandbox, "age-2.txt"))
         .run()
-        .succeeds_silently();
+        .complains(5);
     assert_eq!(
         said.out().matches("was not decrypted: no ").count(),
         6,
@@ -488,4 +488,34 @@ fn an_unreadable_secret_is_found_and_others_are_checked() {
         }
     }
     assert_eq!(went_on, 2, "none of the two failed");
+}
+
+#[test]
+fn decrypting_nothing_is_no_success() {
+    let sandbox = Sandbox::new().initialised();
+    // There is nothing to decrypt.
+    sandbox.run(["verify", "--decrypt"]).succeeds_silently();
+    sandbox.set("x", "value");
+    sandbox.set("y", "value");
+    sandbox.run(["verify", "--decrypt"]).succeeds_silently();
+    let stranger = golden::key(&sandbox, "age-stranger.txt");
+    let verify = |key: &std::path::Path| {
+        let verify = sandbox.posixage(["verify", "--decrypt", "-i"]);
+        verify
+            .arg(key)
+            .run()
+            .complains(5)
+            .says(["nothing was decrypted"])
+    };
+    let said = verify(&stranger);
+    assert_eq!(
+        said.out().matches("was not decrypted").count(),
+        2,
+        "{said:?}"
+    );
+    std::fs::remove_file(sandbox.identity()).unwrap();
+    let said = sandbox.run(["verify", "--decrypt"]).complains(5);
+    assert!(said.hint().contains("-i"), "{said:?}");
+    // Without --decrypt no key is needed.
+    sandbox.run(["verify"]).succeeds();
 }
