@@ -119,11 +119,14 @@ impl Guard {
 
     fn let_go(&self) -> Result<(), Errno> {
         let system = &*self.hold.system;
+        let second = self.handed_down.get();
+        if second.is_none() && self.inside.is_none() {
+            return self.hold.release();
+        }
         if system.process() != self.hold.process {
             // The locks are another process's.
             return Ok(());
         }
-        let second = self.handed_down.get();
         let is_used =
             second.is_some_and(|file| system.try_flock(file, Mode::Exclusive) == Ok(false));
         match &self.inside {
