@@ -43,12 +43,15 @@ pub fn hiding(paths: &[&str]) -> Option<Program> {
     Some(shell(&script)?.behind(alone))
 }
 
-/// Runs the ignored test of that name in a shell of [`shell`], with an empty directory as `$1` for
+/// Runs the ignored test of that `module_path!()` and name in a shell of [`shell`], with an empty directory as `$1` for
 /// `script` to mount on, and everything temporary in that + `inside`.
 ///
 /// # Panics
 /// The test fails.
-pub fn run_ignored(shell: Program, sandbox: &Sandbox, inside: &str, test: &str) {
+pub fn run_ignored(shell: Program, sandbox: &Sandbox, inside: &str, [module, test]: [&str; 2]) {
+    // The harness leaves out the name of the crate.
+    let (_, module) = module.split_once("::").expect("a module of the test");
+    let name = format!("{module}::{test}");
     let dir = sandbox.directory("mounted");
     let bin_dir = binary::posixage().parent().expect("a directory");
     let asked = ["POSIXAGE_LONG", "POSIXAGE_SEED"];
@@ -63,7 +66,7 @@ pub fn run_ignored(shell: Program, sandbox: &Sandbox, inside: &str, test: &str) 
         .within(Duration::from_secs(3600))
         .arg(&dir)
         .arg(env::current_exe().expect("the path of this test"))
-        .args(["--exact", test, "--ignored", "--nocapture"])
+        .args(["--exact", &name, "--ignored", "--nocapture"])
         .env("TMPDIR", dir.join(inside))
         .env("POSIXAGE_BIN_DIR", bin_dir)
         .run()
@@ -72,11 +75,11 @@ pub fn run_ignored(shell: Program, sandbox: &Sandbox, inside: &str, test: &str) 
     eprint!("{}", output.err());
 }
 
-/// Runs the ignored test of that name where it may mount file systems in files, if this user may.
+/// Runs the ignored test of that `module_path!()` and name where it may mount file systems in files, if this user may.
 ///
 /// # Panics
 /// The test fails.
-pub fn run_alone(test: &str) {
+pub fn run_alone(test: [&str; 2]) {
     if !tools::may_mount() {
         tools::left_out("file systems in files, which take root to mount");
         return;

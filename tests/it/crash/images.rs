@@ -128,7 +128,7 @@ fn survives(format: &Format, write: &Write, others: Others) {
 
 #[test]
 fn writes_survive_power_cuts() {
-    namespace::run_alone("writes_survive_power_cuts_here");
+    namespace::run_alone([module_path!(), "writes_survive_power_cuts_here"]);
 }
 
 #[test]
@@ -169,7 +169,10 @@ fn writes_survive_power_cuts_here() {
 /// The control: a harness that does not catch this proves nothing.
 #[test]
 fn the_reference_s_order_of_calls_loses_secrets_here() {
-    namespace::run_alone("the_reference_s_order_of_calls_loses_secrets");
+    namespace::run_alone([
+        module_path!(),
+        "the_reference_s_order_of_calls_loses_secrets",
+    ]);
 }
 
 #[test]

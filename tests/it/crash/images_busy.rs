@@ -130,7 +130,10 @@ fn survey(format: &Format, step: &str, cuts: usize, chance: &mut Chance) -> Opti
 
 #[test]
 fn writes_survive_a_power_cut_at_any_moment() {
-    namespace::run_alone("writes_survive_a_power_cut_at_any_moment_here");
+    namespace::run_alone([
+        module_path!(),
+        "writes_survive_a_power_cut_at_any_moment_here",
+    ]);
 }
 
 #[test]
@@ -154,7 +157,10 @@ fn writes_survive_a_power_cut_at_any_moment_here() {
 /// The control: a harness that does not catch this proves nothing.
 #[test]
 fn the_reference_s_order_of_calls_loses_secrets_here() {
-    namespace::run_alone("the_reference_s_order_of_calls_loses_secrets");
+    namespace::run_alone([
+        module_path!(),
+        "the_reference_s_order_of_calls_loses_secrets",
+    ]);
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn run_in(script: &str, inside: &str, test: &str) {
         tools::left_out("a file system of its own: this user may not mount any");
         return;
     };
-    namespace::run_ignored(shell, &sandbox, inside, test);
+    namespace::run_ignored(shell, &sandbox, inside, [module_path!(), test]);
 }
 
 fn on_tmpfs(test: &str) {
