@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, OnceLock, atomic::AtomicBool},
 };
 
-use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use rustix::process::{DumpableBehavior, Resource, getrlimit, set_dumpable_behavior};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXFSZ},
     flag,
@@ -16,12 +16,18 @@ use zeroize::Zeroize;
 /// How much of the stack is wiped, in bytes: more than any program here uses.
 const STACK: usize = 256 << 10;
 
+/// How much of it one call wipes.
+const FRAME: usize = 16 << 10;
+
+/// How much of the stack is left alone, in bytes: what is above [`run`], and what one call needs.
+const RESERVE: usize = 64 << 10;
+
 /// Runs a program, so that no other process can read its memory, and nothing secret is left in it
 /// at the end. (The heap is wiped by the allocator.)
 pub(crate) fn run(program: impl FnOnce() -> ExitCode) -> ExitCode {
     begin();
     let code = below(program);
-    wipe_stack();
+    wipe_stack(STACK.min(stack_limit().saturating_sub(RESERVE)) / FRAME);
     code
 }
 
@@ -32,11 +38,21 @@ fn below(program: impl FnOnce() -> ExitCode) -> ExitCode {
 }
 
 /// Overwrites what returned functions left on the stack: parsers and ciphers copy parts of their
-/// input there.
+/// input there. `frames` may be fewer than that takes, where the stack may not grow that far.
 #[inline(never)]
-fn wipe_stack() {
-    let mut frames = [0_u8; STACK];
-    frames.zeroize();
+fn wipe_stack(frames: usize) {
+    let mut frame = [0_u8; FRAME];
+    if frames > 1 {
+        wipe_stack(frames - 1);
+    }
+    // After the call, so that the callee's frame lies below this one and not in its place.
+    frame.zeroize();
+}
+
+/// How far the stack of the main thread may grow, in bytes.
+fn stack_limit() -> usize {
+    let limit = getrlimit(Resource::Stack).current.unwrap_or(u64::MAX);
+    usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
 fn begin() {

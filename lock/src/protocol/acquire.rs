@@ -113,9 +113,10 @@ impl<'a, S: System> Contender<'a, S> {
             read_only,
             reach: Reach::default(),
         };
-        // By the reference's rule. Only a peer can have left it so.
+        // By the reference's rule. Only a peer can have left it so; or it lies where it cannot be
+        // touched, and stays so.
         let idle = system.wall_clock().saturating_sub(stat.mtime);
-        let was_stale = idle >= self.thresholds.stale;
+        let was_stale = idle >= self.thresholds.stale && !read_only;
 
         // I1, fresh before visible: the file is fresh before we can hold it. Otherwise a peer that
         // our lock refuses finds a time from before we came, takes us for dead, and removes the file

@@ -177,3 +177,17 @@ fn a_command_under_a_shared_lock_may_read() {
     let nested = sandbox.posixage([""; 0]).behind(["sh", "-c", script]).run();
     assert_eq!(nested.succeeds_silently().out(), "value");
 }
+
+/// What is wiped of the stack at the end must not be more than there may be.
+#[test]
+fn a_small_stack_is_no_reason_to_fail() {
+    let sandbox = Sandbox::new().initialised();
+    sandbox.set("x", "value");
+    for limit in [192, 256, 512] {
+        let get = limited(
+            sandbox.posixage(["get", "x"]),
+            &format!("--stack={}", limit << 10),
+        );
+        assert_eq!(get.run().succeeds_silently().out(), "value", "{limit} KiB");
+    }
+}
