@@ -29,6 +29,9 @@ use rustix::{
 
 use crate::io::output::say;
 
+/// The name of `git-credential-posixage`, as far as the kernel keeps it.
+const HELPER: &str = "git-credential-";
+
 static QUIET: AtomicBool = AtomicBool::new(false);
 
 /// From now on nothing is said of a wait.
@@ -137,7 +140,8 @@ pub(crate) fn wait_for_git(limit: Option<Duration>) {
 }
 
 /// Whether a git of this process group has the terminal open by name, as it has while it asks. One
-/// that is stopped asks nothing.
+/// that is stopped asks nothing. Our own helper is no git: others of it wait for the turn that this one
+/// has, with the terminal open.
 fn git_asks() -> bool {
     let group = getpgrp().as_raw_pid();
     let this = getpid().as_raw_pid().to_string();
@@ -146,15 +150,21 @@ fn git_asks() -> bool {
     };
     processes.flatten().any(|entry| {
         let name = entry.file_name();
-        let name = name.to_str().filter(|name| **name != this);
-        let process = name.and_then(Process::read);
+        // `self` is a name of this process, too.
+        let is_other = |name: &&str| **name != this && is_pid(name);
+        let process = name.to_str().filter(is_other).and_then(Process::read);
         process.is_some_and(|process| {
             process.group == group
                 && process.is_running
                 && process.command.starts_with("git")
+                && process.command != HELPER
                 && has_terminal_open(&entry.path())
         })
     })
+}
+
+fn is_pid(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn has_terminal_open(process: &Path) -> bool {
@@ -176,9 +186,6 @@ struct Process {
 
 impl Process {
     fn read(pid: &str) -> Option<Self> {
-        if pid != "self" && !pid.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
         let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
         let stat = String::from_utf8_lossy(&stat);
         // The command may hold anything, a parenthesis too.
