@@ -64,6 +64,41 @@ fn prompts_of_several_processes_take_turns() {
     }
 }
 
+/// As `git clone --recurse-submodules -j4` has it: several helpers in one process group.
+#[test]
+fn helpers_of_git_take_turns() {
+    let (sandbox, key) = locked();
+    let gate = gate(&sandbox);
+    let helper = |operation: &str| {
+        let helper = sandbox.helper("git-credential-posixage");
+        helper.arg(operation).env("POSIXAGE_IDENTITY", &key)
+    };
+    let login = "protocol=https\nhost=h\nusername=zoe\npassword=p\n";
+    helper("store").input(login).run().succeeds_silently();
+    let script = r#"read go; for n in 1 2 3; do
+            printf 'protocol=https\nhost=h\n' | "$@" >"$HOME/$n" &
+            [ $n != 1 ] || read -r line <"$HOME/gate"
+        done; wait; echo ended; read go"#;
+    let mut terminal = Terminal::start(helper("get").in_shell(script));
+    terminal.types("go");
+    terminal.wait_for_hidden("passphrase for");
+    fs::write(&gate, "\n").unwrap();
+    for _ in 2..=3 {
+        terminal.wait_for("waiting for the prompt of process");
+    }
+    terminal.types(&keys::passphrase());
+    for _ in 2..=3 {
+        terminal.answers("passphrase for", &keys::passphrase());
+    }
+    terminal.wait_for("ended");
+    terminal.types("done");
+    let end = terminal.wait().exits(0);
+    for n in 1..=3 {
+        let answer = fs::read_to_string(sandbox.home().join(n.to_string())).unwrap();
+        assert!(answer.contains("password=p\n"), "{n}: {answer}: {end:?}");
+    }
+}
+
 #[test]
 fn a_value_is_typed_twice_without_a_prompt_in_between() {
     let sandbox = Sandbox::new().initialised();
