@@ -139,6 +139,8 @@ pub fn stopped_at_each_call(
     // The first thread only: no other touches files, and all of them stop.
     let mut front = strace(&["-qq", "-e", "trace=%file,%desc"]);
     front.extend(["-e", "inject=%file,%desc:signal=STOP"].map(String::from));
+    // A poll that a signal interrupts starts again, and would be stopped for ever. It changes nothing.
+    front.extend(["-e", "inject=ppoll:delay_enter=1"].map(String::from));
     // Behind it: of two expressions for one call the later holds.
     let also = |e: &String| ["-e".into(), format!("{e}:signal=STOP")];
     front.extend(expressions.iter().flat_map(also));
