@@ -233,7 +233,7 @@ pub(crate) struct Made {
 }
 
 impl Made {
-    /// Says what nobody asked for by name.
+    /// Says what was done unasked.
     fn announce(&self, settings: &Settings) {
         settings.note(format_args!(
             "made a store at {}",

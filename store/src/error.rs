@@ -55,7 +55,7 @@ pub enum Error {
         /// What was tried, in order, and why each failed.
         attempts: Vec<Attempt>,
     },
-    /// Nobody to encrypt to.
+    /// There is no recipient.
     #[error("no recipient to encrypt {id} to")]
     NoRecipients {
         /// The id.

@@ -189,7 +189,7 @@ impl<'a, S: System> Contender<'a, S> {
             system.keep_beating();
         }
         // I2, same inode: the lock counts only on the file that others will find at the path.
-        // Otherwise somebody who replaced it in the meantime locks the new one beside us. That it
+        // Otherwise a peer that replaced it in the meantime locks the new one beside us. That it
         // is gone altogether is no error: a peer removed it, and we make a new one.
         let is_current = match self.current_after_touch(&hold, id) {
             Ok(is_current) => is_current,

@@ -34,7 +34,7 @@ pub(crate) struct Hold<S: System> {
     pub(crate) last_beat: AtomicU64,
     /// When a thread of the process was last seen to run, by the same clock.
     pub(crate) last_seen: AtomicU64,
-    /// Set once and never taken back: whoever lost the lock for a moment may have been overtaken in
+    /// Set once and never taken back: a holder that lost the lock for a moment may have been overtaken in
     /// it.
     pub(crate) loss: OnceLock<Loss>,
 }
@@ -231,7 +231,7 @@ impl<S: System> Hold<S> {
         if self.mode == Mode::Shared && !locked.read_only {
             let _ = touch(&*self.system, locked);
         }
-        // The heart beats until the lock is gone: however slow this thread is, nobody finds the file
+        // The heart beats until the lock is gone: however slow this thread is, no peer finds the file
         // stale while it is locked.
         let released = self.system.unlock(&locked.file);
         self.system.heart().remove(self);

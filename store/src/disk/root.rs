@@ -97,7 +97,7 @@ impl Root {
         Ok(root)
     }
 
-    /// Refuses to write into somebody else's store: its owner could not read what root, say, left.
+    /// Refuses to write into another user's store: its owner could not read what root, say, left.
     pub(crate) fn check_writable(&self) -> Result<(), Error> {
         if self.owner == rustix::process::geteuid().as_raw() {
             return Ok(());

@@ -245,13 +245,13 @@ impl Store {
     ///
     /// # Errors
     /// Those of the lock and of listing the directory. When the lock is not to be had later on, each
-    /// entry that it was needed for says so, and nobody waits for it again.
+    /// entry that it was needed for says so, without another wait.
     pub fn list(&self, pattern: &Pattern) -> Result<List, Error> {
         List::new(self, pattern)
     }
 
     /// How many secrets there are, by the names of their directories. Takes no lock, so that it
-    /// answers while somebody holds it.
+    /// answers while a process holds it.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -272,8 +272,8 @@ impl Store {
     ///
     /// # Errors
     /// Those of the lock and of listing the directory; of a secret, those of [`get`](Self::get). When
-    /// the lock is not to be had later on, each secret that it was needed for says so, and nobody
-    /// waits for it again.
+    /// the lock is not to be had later on, each secret that it was needed for says so,
+    /// without another wait.
     pub fn filter(&self, pattern: &Pattern) -> Result<Filter, Error> {
         Filter::new(self, pattern)
     }
@@ -312,7 +312,7 @@ impl Store {
     ///
     /// Each is as atomic and as durable as by [`set`](Self::set): whatever happens at whatever moment,
     /// the old value is there, whole, or the new one. They are written in the order given, 128 or
-    /// 16 MiB at a time; of these, nobody sees the second before the first. When this returns `Ok`, all
+    /// 16 MiB at a time; of these, no reader sees the second before the first. When this returns `Ok`, all
     /// are on disk. `secrets` is asked for more only when there is room for more.
     ///
     /// # Errors
@@ -345,7 +345,7 @@ impl Store {
     /// would wait for its own caller, until its wait ends. Released when the guard is dropped.
     ///
     /// # Errors
-    /// [`Error::Lock`]: somebody else had it until the wait ended, or it cannot be used.
+    /// [`Error::Lock`]: another holder had it until the wait ended, or it cannot be used.
     pub fn lock(&self, mode: Mode) -> Result<Guard, Error> {
         Ok(self.inner.lock.acquire(mode, self.wait)?)
     }

@@ -155,7 +155,7 @@ impl Check<'_> {
 
     fn all_of(&mut self, id: &Id, decrypt: bool) -> Result<(), Error> {
         let sealed = self.locked(|check, held| check.secret(held, id))?;
-        // Without the lock: whoever wrote these files decides how long it takes to parse them.
+        // Without the lock: the writer of these files decides how long it takes to parse them.
         if let Some(sealed) = &sealed {
             self.headers(id, sealed);
             if decrypt {
