@@ -41,7 +41,7 @@ const FIRST_DESCRIPTOR: RawFd = 100;
 
 /// The descriptors that a child inherits. To be dropped when it has been started.
 ///
-/// See [`Guard::hand_down`].
+/// See [`Guard::hand_down`](crate::Guard::hand_down).
 #[derive(Debug)]
 pub struct Inheritance {
     lock: OwnedFd,
