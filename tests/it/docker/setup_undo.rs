@@ -72,7 +72,9 @@ fn undo_without_the_key_takes_the_helper_away_and_a_later_one_ends_the_work() {
     let before = Snapshot::of(&sandbox.store());
     let config = sandbox.docker_config_text();
     let stranger = golden::key(&sandbox, "age-stranger.txt");
-    for key in [stranger.to_str().unwrap(), "/no/such/key"] {
+    let stranger = stranger.to_str().unwrap();
+    // The path of a file that does not exist may be a key, put there by mistake.
+    for (key, named) in [(stranger, stranger), ("/no/such/key", "POSIXAGE_IDENTITY")] {
         fs::write(sandbox.docker_config(), &config).unwrap();
         let args = ["setup", "--undo", "--dry-run"];
         let dry = docker(&sandbox, &args).env("POSIXAGE_IDENTITY", key).run();
@@ -82,7 +84,7 @@ fn undo_without_the_key_takes_the_helper_away_and_a_later_one_ends_the_work() {
         let output = undo.run();
         assert!(!output.status.success(), "{output:?}");
         assert!(output.out().contains("credsStore  not set"), "{output:?}");
-        drop(output.says(["cannot be read", key]));
+        drop(output.says(["cannot be read", named]));
         assert!(!sandbox.docker_config_text().contains("credsStore"));
         assert_eq!(Snapshot::of(&sandbox.store()), before);
     }
