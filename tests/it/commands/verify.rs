@@ -459,7 +459,8 @@ fn an_unreadable_secret_is_found_and_others_are_checked() {
             fs::set_permissions(file, Permissions::from_mode(0o644)).expect("chmod");
         }
         let program = store.posixage(&["verify", "--repair"]);
-        let fail = format!("inject=getdents64:error=EIO:when={nth}");
+        // And the next: what cannot be read is looked at once more.
+        let fail = format!("inject=getdents64:error=EIO:when={nth}..{}", nth + 1);
         let (said, trace) = strace::tampered(&store.sandbox, program, &[fail]);
         if !trace.contains(strace::INJECTED) {
             said.succeeds();
