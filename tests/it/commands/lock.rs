@@ -1,5 +1,7 @@
 //! `posixage lock`
 
+use std::fs;
+
 use posixage_tests::{Program, Sandbox, ignored};
 use rustix::process::Signal;
 
@@ -270,12 +272,13 @@ fn a_lock_is_kept_for_what_is_inside_when_its_command_has_ended() {
     let inside = r#"
         export POSIXAGE="$0"
         exec 3<&0
-        "$0" lock -- sh -c '"$POSIXAGE" lock -- sh -c "echo held; cat" <&3 & read line'
+        "$0" lock -- sh -c '"$POSIXAGE" lock -- sh -c "echo held; cat" <&3 & read line <gate'
         echo ended; cat
     "#;
-    let mut holder = script(&sandbox, inside).start();
+    sandbox.program("mkfifo").arg("gate").run().succeeds();
+    let holder = script(&sandbox, inside).start();
     holder.wait_for("held");
-    holder.write(b"end\n");
+    fs::write(sandbox.home().join("gate"), "\n").unwrap();
     holder.wait_for("ended");
     let set = ["set", "x=value", "--lock-timeout", "0"];
     sandbox.run(set).fails(6);
