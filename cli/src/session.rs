@@ -351,7 +351,9 @@ fn keys(settings: &Settings) -> Vec<Key> {
             by,
         })
     };
-    default.filter(|path| path.exists()).map(key).collect()
+    // A path that cannot be looked at is read all the same: the error says why it cannot be.
+    let is_there = |path: &&PathBuf| path.try_exists().unwrap_or(true);
+    default.filter(is_there).map(key).collect()
 }
 
 /// Stands for the identity that is missing: where one is needed the error says where it was looked
